@@ -1,0 +1,218 @@
+//! `filters:`: where a module comes from, what it is told, what it may cost.
+
+use serde_json::{Value, json};
+
+use crate::{
+    declare::{choice, section},
+    grant::{Callouts, Listed},
+    node::Node,
+    payload::{EnvValue, Payload},
+    plan::{self, Isolation, OnError, Position},
+    reader::Cx,
+    scalar::{FilePath, Free, Text},
+    shape::{Map, Shape, or_variable},
+    units::{GIB, HOUR, KIB, Size, Time},
+};
+
+section! {
+    /// One WebAssembly filter
+    Filter {
+        /// Where the module comes from: one of `path` and `build`.
+        source: Source,
+        /// Pin: a module with another SHA-256 is refused.
+        digest: Option<Digest>,
+        /// Which root context of the module to use.
+        root_id: Text = "",
+        /// Namespace of shared data and queues; filters with the same one share them.
+        vm_id: Text = "",
+        /// Configuration of the filter (`proxy_on_configure`).
+        config: Payload = "",
+        /// Configuration of the VM (`proxy_on_vm_start`).
+        vm_config: Payload = "",
+        /// Environment variables that the guest sees.
+        env: Map<Free, EnvValue>,
+        /// Which guest a request meets.
+        isolation: Isolation = "shared",
+        /// What a request gets when the filter fails.
+        on_error: OnError = "fail_closed",
+        /// Budgets and caps, all of them enforced.
+        limits: Limits = "{}",
+        /// What the filter may ask of the host.
+        capabilities: Capabilities = "{}",
+    }
+}
+
+section! {
+    /// Where a module comes from
+    Source, check one_source {
+        /// A `.wasm` file.
+        path: Option<FilePath>,
+        /// A folder that `sluice build` can build.
+        build: Option<FilePath>,
+        /// Reserved for OCI registries; not supported yet.
+        oci: Option<NotYet>,
+    }
+}
+
+section! {
+    /// Budgets and caps of one filter
+    Limits {
+        /// CPU time of one callback.
+        cpu_per_call: Time<1, HOUR> = "10ms",
+        /// CPU time of all callbacks of one request.
+        cpu_per_request: Time<1, HOUR> = "50ms",
+        /// CPU time of start and configure together.
+        cpu_start: Time<1, HOUR> = "1s",
+        /// Memory of one guest.
+        memory: Size<{ 64 * KIB }, { 4 * GIB }> = "64MiB",
+        /// Bytes of a body that may be held for this filter, in each direction.
+        body_buffer: Size<0, { 4 * GIB }> = "1MiB",
+    }
+}
+
+section! {
+    /// What a filter may ask of the host
+    Capabilities {
+        /// Hostcalls by name.
+        hostcalls: Listed = "default",
+        /// WASI functions by name.
+        wasi: Listed = "default",
+        /// Upstreams, or `host:port`, that a callout may reach; the default grants none.
+        callouts: Callouts = "default",
+        /// Properties by their path with dots.
+        properties: Listed = "default",
+        /// Foreign functions by name.
+        foreign: Listed = "default",
+        /// Namespaces of shared data.
+        shared_data: Listed = "default",
+    }
+}
+
+choice!(Isolation {
+    "shared" => Isolation::Shared, "One guest for each worker, many requests in it.";
+    "request" => Isolation::Request, "A fresh guest for each request.";
+});
+
+choice!(OnError {
+    "fail_closed" => OnError::FailClosed, "The request is answered 503.";
+    "fail_open" => OnError::FailOpen, "The filter is skipped from there on.";
+});
+
+fn one_source(source: &Node, cx: &mut Cx<'_>) {
+    let help = "write `source: { path: filter.wasm }` or `source: { build: FOLDER }`";
+    match (source.get("path"), source.get("build")) {
+        (Some(_), Some(_)) => {
+            cx.error::<()>(source.at, "`path` and `build` exclude each other", help);
+        }
+        (None, None) if source.get("oci").is_none() => {
+            cx.error::<()>(
+                cx.here(),
+                "this source has neither `path` nor `build`",
+                help,
+            );
+        }
+        _ => {}
+    }
+}
+
+/// A key that later versions will understand.
+pub(crate) struct NotYet;
+
+impl Shape for NotYet {
+    fn title() -> String {
+        "nothing yet".into()
+    }
+    fn schema() -> Value {
+        json!({ "not": {} })
+    }
+    fn read(_node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let help = "pull the module with `oras` or `crane`, and give its file as `path`";
+        cx.error(cx.here(), "`oci` sources are not supported yet", help)
+    }
+}
+
+/// `sha256:` and 64 hex digits.
+pub(crate) struct Digest(String);
+
+impl Shape for Digest {
+    fn title() -> String {
+        "`sha256:` and 64 hex digits".into()
+    }
+    fn schema() -> Value {
+        or_variable(json!({ "type": "string", "pattern": "^sha256:[0-9A-Fa-f]{64}$" }))
+    }
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let help = "`sha256sum filter.wasm` prints the digits; put `sha256:` before them";
+        let scalar = cx.string(node, &Self::title(), help)?;
+        let hex = scalar.text.strip_prefix("sha256:").unwrap_or_default();
+        if hex.len() != 64 || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
+            return cx.error(
+                node.at,
+                format!("`{}` is not a digest", scalar.shown()),
+                help,
+            );
+        }
+        Some(Self(hex.to_ascii_lowercase()))
+    }
+}
+
+impl Filter {
+    pub(crate) fn plan(self, name: String, at: Position) -> Option<plan::Filter> {
+        let source = match (self.source.path, self.source.build) {
+            (Some(FilePath(path)), None) => plan::Source::Path(path),
+            (None, Some(FilePath(folder))) => plan::Source::Build(folder),
+            // `one_source` has said so.
+            _ => return None,
+        };
+        let Limits {
+            cpu_per_call,
+            cpu_per_request,
+            cpu_start,
+            memory,
+            body_buffer,
+            ..
+        } = self.limits;
+        let Capabilities {
+            hostcalls,
+            wasi,
+            callouts,
+            properties,
+            foreign,
+            shared_data,
+            ..
+        } = self.capabilities;
+        Some(plan::Filter {
+            name,
+            source,
+            digest: self.digest.map(|digest| digest.0),
+            root_id: self.root_id.0,
+            vm_id: self.vm_id.0,
+            config: self.config.0,
+            vm_config: self.vm_config.0,
+            env: self
+                .env
+                .0
+                .into_iter()
+                .map(|(name, _, value)| (name.0, value.0))
+                .collect(),
+            isolation: self.isolation,
+            on_error: self.on_error,
+            limits: plan::Limits {
+                cpu_per_call: cpu_per_call.0,
+                cpu_per_request: cpu_per_request.0,
+                cpu_start: cpu_start.0,
+                memory: memory.0,
+                body_buffer: body_buffer.0,
+            },
+            capabilities: plan::Capabilities {
+                hostcalls: hostcalls.0,
+                wasi: wasi.0,
+                callouts: callouts.0,
+                properties: properties.0,
+                foreign: foreign.0,
+                shared_data: shared_data.0,
+            },
+            at,
+        })
+    }
+}

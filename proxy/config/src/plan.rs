@@ -1,0 +1,442 @@
+//! The file as meant: plain values, every name resolved to an index, every default filled in.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Where a value stands in the configuration text; line and column start at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, in characters.
+    pub column: usize,
+}
+
+/// One whole configuration, ready to be built into a site.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Sockets to listen on; at least one.
+    pub listeners: Vec<Listener>,
+    /// Every filter of the file, in file order.
+    pub filters: Vec<Filter>,
+    /// Every upstream of the file, in file order.
+    pub upstreams: Vec<Upstream>,
+    /// Every route, in file order; the server orders them by how specific they are.
+    pub routes: Vec<Route>,
+    /// Indices into `filters` of those that run without traffic.
+    pub services: Vec<usize>,
+    /// The admin listener; `None` turns it off.
+    pub admin: Option<Admin>,
+    /// Logs, traces and the access log.
+    pub telemetry: Telemetry,
+    /// How changes are picked up.
+    pub reload: Reload,
+    /// Limits of the proxy itself.
+    pub server: Server,
+    /// Files whose content stands in this plan (`{ file: … }`): a change of one is a change of the configuration.
+    pub secret_files: Vec<PathBuf>,
+}
+
+/// Limits and sizes of the proxy itself (`server:`).
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Worker threads; 0 in the file means one for each core and is resolved by the server.
+    pub workers: usize,
+    /// Idle client connections are closed after this (default 60s).
+    pub keepalive: Duration,
+    /// Most bytes of request headers; more is answered 431 (default 64KiB).
+    pub max_header_bytes: usize,
+    /// Most request header fields; more is answered 431 (default 128).
+    pub max_headers: usize,
+    /// How long a stop waits for requests in flight (default 10s).
+    pub shutdown_grace: Duration,
+    /// How long a client may take to send its next bytes (default 30s).
+    pub read_timeout: Duration,
+}
+
+/// One socket.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Address to bind; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// TLS is terminated here when set; ALPN offers h2 and http/1.1.
+    pub tls: Option<ListenerTls>,
+    /// HTTP/2 without TLS by prior knowledge (plain listeners only).
+    pub h2c: bool,
+    /// Position of the entry.
+    pub at: Position,
+}
+
+/// Certificate of a listener.
+#[derive(Debug, Clone)]
+pub struct ListenerTls {
+    /// PEM chain.
+    pub cert: PathBuf,
+    /// PEM key.
+    pub key: PathBuf,
+}
+
+/// One filter as configured. Its `Debug` shows no configuration and no value of the environment.
+#[derive(Clone, PartialEq)]
+pub struct Filter {
+    /// The key under `filters:`.
+    pub name: String,
+    /// Where the module comes from.
+    pub source: Source,
+    /// Pin: the module must have this SHA-256 (64 lower-case hex digits, without the `sha256:`).
+    pub digest: Option<String>,
+    /// Which root context of the module.
+    pub root_id: String,
+    /// Namespace of shared data and queues.
+    pub vm_id: String,
+    /// Bytes for `proxy_on_configure`: a mapping becomes JSON text, a string passes as it is.
+    pub config: String,
+    /// Bytes for `proxy_on_vm_start`, by the same rule.
+    pub vm_config: String,
+    /// Environment that WASI shows to the guest.
+    pub env: BTreeMap<String, String>,
+    /// Which guest a request meets.
+    pub isolation: Isolation,
+    /// What a request gets when the filter fails.
+    pub on_error: OnError,
+    /// Budgets and caps.
+    pub limits: Limits,
+    /// What the filter may ask of the host.
+    pub capabilities: Capabilities,
+    /// Position of the filter's key.
+    pub at: Position,
+}
+
+/// Where a module comes from; paths are absolute or relative to the working directory, never to the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A `.wasm` file.
+    Path(PathBuf),
+    /// A folder that `sluice build` can build; the module is `<folder>/<folder name>.wasm`.
+    Build(PathBuf),
+}
+
+/// Which guest a request meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// One guest for each worker shard, many requests in it.
+    #[default]
+    Shared,
+    /// A fresh guest for each request.
+    Request,
+}
+
+/// What a request gets when a filter fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// 503 with `Proxy-Status`.
+    #[default]
+    FailClosed,
+    /// The filter is skipped from there on.
+    FailOpen,
+}
+
+/// Budgets and caps of one filter; all are enforced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU time of one callback (default 10ms).
+    pub cpu_per_call: Duration,
+    /// CPU time of all callbacks of one exchange (default 50ms).
+    pub cpu_per_request: Duration,
+    /// CPU time of start and configure together (default 1s).
+    pub cpu_start: Duration,
+    /// Linear memory of one guest, bytes (default 64MiB).
+    pub memory: usize,
+    /// Bytes of a body that may be held for this filter in one direction (default 1MiB).
+    pub body_buffer: usize,
+}
+
+/// What a filter may ask of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Hostcalls by name.
+    pub hostcalls: Grant,
+    /// WASI functions by name.
+    pub wasi: Grant,
+    /// Upstreams (or `host:port`) a callout may reach. The default grants none.
+    pub callouts: Grant,
+    /// Properties by their path with dots.
+    pub properties: Grant,
+    /// Foreign functions by name.
+    pub foreign: Grant,
+    /// Namespaces of shared data.
+    pub shared_data: Grant,
+}
+
+/// One capability list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Grant {
+    /// What the host grants by itself for this key.
+    #[default]
+    Default,
+    /// Everything.
+    All,
+    /// These names and nothing else; empty grants nothing.
+    Only(Vec<String>),
+}
+
+/// One upstream.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// The key under `upstreams:`.
+    pub name: String,
+    /// What stands behind it.
+    pub kind: UpstreamKind,
+    /// Position of the key.
+    pub at: Position,
+}
+
+/// What stands behind an upstream's name.
+#[derive(Debug, Clone)]
+pub enum UpstreamKind {
+    /// The embedded echo, which answers with what it received, as JSON.
+    Echo,
+    /// Real servers.
+    Servers(Servers),
+}
+
+/// Endpoints and how to speak to them.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    /// At least one.
+    pub endpoints: Vec<Endpoint>,
+    /// How one is chosen.
+    pub balance: Balance,
+    /// TLS towards the endpoints.
+    pub tls: Option<UpstreamTls>,
+    /// Which HTTP is spoken.
+    pub http: UpstreamHttp,
+    /// Every wait is bounded.
+    pub timeouts: Timeouts,
+}
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host name or IP address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Share of the requests relative to the others (1 to 1000, default 1).
+    pub weight: u32,
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// One after the other, by weight.
+    #[default]
+    RoundRobin,
+    /// By chance, by weight.
+    Random,
+}
+
+/// TLS towards an upstream.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamTls {
+    /// Name sent and verified; the endpoint's host when `None`.
+    pub sni: Option<String>,
+    /// PEM file of authorities to trust in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// False turns verification off, which the server says in its log (default true).
+    pub verify: bool,
+}
+
+/// Which HTTP is spoken to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UpstreamHttp {
+    /// HTTP/1.1 (the default without TLS).
+    H1,
+    /// HTTP/2 only; without TLS by prior knowledge.
+    H2,
+    /// With TLS by ALPN, without TLS HTTP/1.1.
+    #[default]
+    Auto,
+}
+
+/// Waits towards an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS together (default 5s).
+    pub connect: Duration,
+    /// Between two reads (default 60s).
+    pub read: Duration,
+    /// Between two writes (default 60s).
+    pub write: Duration,
+    /// Idle pooled connections are closed after this (default 60s).
+    pub idle: Duration,
+}
+
+/// One route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Name for logs and spans; derived from the match when the file gives none.
+    pub name: String,
+    /// What a request must look like.
+    pub matcher: Match,
+    /// The chain, in order.
+    pub filters: Vec<UseFilter>,
+    /// Properties that filters of this route can read.
+    pub properties: BTreeMap<String, String>,
+    /// Where the request goes.
+    pub action: Action,
+    /// Position of the entry.
+    pub at: Position,
+}
+
+/// One filter in a chain. Its `Debug` shows no configuration.
+#[derive(Clone, PartialEq)]
+pub struct UseFilter {
+    /// Index into [`Plan::filters`].
+    pub filter: usize,
+    /// Overrides the filter's `config` on this route.
+    pub config: Option<String>,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Index into [`Plan::upstreams`].
+    Upstream(usize),
+    /// The proxy answers by itself.
+    Respond(DirectResponse),
+}
+
+/// An answer written in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectResponse {
+    /// 200 to 599.
+    pub status: u16,
+    /// Header fields in order.
+    pub headers: Vec<(String, String)>,
+    /// Body text.
+    pub body: String,
+}
+
+/// What a request must look like; all given parts must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Match {
+    /// Host, without port.
+    pub host: HostMatch,
+    /// Path, without query.
+    pub path: PathMatch,
+    /// Upper-case methods; empty means any.
+    pub methods: Vec<String>,
+    /// Header fields: lower-case name and the value wanted (`None`: present with any value).
+    pub headers: Vec<(String, Option<String>)>,
+}
+
+/// Which hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HostMatch {
+    /// Any.
+    #[default]
+    Any,
+    /// This one, lower case.
+    Exact(String),
+    /// `*.suffix`: the suffix without `*`, with its leading dot, lower case.
+    Wildcard(String),
+}
+
+/// Which paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathMatch {
+    /// Exactly this.
+    Exact(String),
+    /// This segment-wise prefix (`/api` matches `/api` and `/api/x`, not `/apix`; `/` matches all).
+    /// No slash at its end, save for `/` itself.
+    Prefix(String),
+    /// This regular expression, anchored at both ends; known to compile.
+    Regex(String),
+}
+
+impl Default for PathMatch {
+    fn default() -> Self {
+        Self::Prefix("/".into())
+    }
+}
+
+/// The admin listener.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Address to bind.
+    pub address: SocketAddr,
+}
+
+/// Logs, traces and the access log.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    /// Level of the proxy's own log.
+    pub log_level: LogLevel,
+    /// How the proxy's own log looks.
+    pub log_format: LogFormat,
+    /// Where traces and metrics are sent.
+    pub otlp: Option<Otlp>,
+    /// Share of requests traced, 0.0 to 1.0.
+    pub sampling: f64,
+    /// The access log; `None` when the file says `access_log: off`.
+    pub access_log: Option<AccessLog>,
+}
+
+/// Level of the proxy's own log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    #[default]
+    Info,
+    Warn,
+    Error,
+}
+
+/// How a log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogFormat {
+    #[default]
+    Human,
+    Json,
+}
+
+/// Where traces and metrics are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Otlp {
+    /// URL of the collector.
+    pub endpoint: String,
+    /// `grpc` or `http`.
+    pub protocol: OtlpProtocol,
+}
+
+/// How OTLP travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum OtlpProtocol {
+    #[default]
+    Grpc,
+    Http,
+}
+
+/// The access log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// `None` is standard output.
+    pub path: Option<PathBuf>,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How changes are picked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// Watch the files.
+    pub watch: bool,
+    /// Quiet time before a change is taken up.
+    pub debounce: Duration,
+    /// How long an old generation may serve its last requests.
+    pub drain: Duration,
+}

@@ -1,0 +1,110 @@
+//! `server:`, `admin:` and `reload:`: the proxy itself.
+
+use serde_json::{Value, json};
+
+use crate::{
+    declare::section,
+    net::Bind,
+    node::Node,
+    plan,
+    reader::Cx,
+    scalar::Int,
+    shape::Shape,
+    telemetry::{is_off, off},
+    units::{HOUR, KIB, MIB, SECOND, Size, Time},
+};
+
+section! {
+    /// Limits and sizes of the proxy itself
+    Server {
+        /// Worker threads; 0 is one for each core.
+        workers: Int<0, 1024> = "0",
+        /// Idle client connections are closed after this.
+        keepalive: Time<SECOND, { 24 * HOUR }> = "60s",
+        /// Most bytes of request headers; more is answered 431.
+        max_header_bytes: Size<KIB, { 16 * MIB }> = "64KiB",
+        /// Most request header fields; more is answered 431.
+        max_headers: Int<1, 10_000> = "128",
+        /// How long a stop waits for requests in flight.
+        shutdown_grace: Time<0, HOUR> = "10s",
+        /// How long a client may take to send its next bytes.
+        read_timeout: Time<1, HOUR> = "30s",
+    }
+}
+
+section! {
+    /// The admin listener
+    AdminParts {
+        /// Where to listen; keep it on loopback.
+        address: Bind = "127.0.0.1:9901",
+    }
+}
+
+section! {
+    /// How changes of files are picked up
+    Reload {
+        /// Watch the configuration, the modules, certificates and keys.
+        watch: bool = "true",
+        /// Quiet time before a change is taken up.
+        debounce: Time<0, HOUR> = "100ms",
+        /// How long an old generation may serve its last requests.
+        drain: Time<0, { 24 * HOUR }> = "30s",
+    }
+}
+
+/// `off`, or where.
+pub(crate) struct Admin(Option<plan::Admin>);
+
+impl Shape for Admin {
+    fn title() -> String {
+        "`off`, or `{ address }`".into()
+    }
+    fn schema() -> Value {
+        json!({ "anyOf": [off(), AdminParts::schema()] })
+    }
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if is_off(node) {
+            return Some(Self(None));
+        }
+        if node.text().is_some() {
+            return cx.mismatch(
+                node,
+                &Self::title(),
+                "write `{ address: \"127.0.0.1:9901\" }`",
+            );
+        }
+        let parts = AdminParts::read(node, cx)?;
+        Some(Self(Some(plan::Admin {
+            address: parts.address.0,
+        })))
+    }
+}
+
+impl Admin {
+    pub(crate) fn plan(self) -> Option<plan::Admin> {
+        self.0
+    }
+}
+
+impl Server {
+    pub(crate) fn plan(self) -> Option<plan::Server> {
+        Some(plan::Server {
+            workers: usize::try_from(self.workers.0).ok()?,
+            keepalive: self.keepalive.0,
+            max_header_bytes: self.max_header_bytes.0,
+            max_headers: usize::try_from(self.max_headers.0).ok()?,
+            shutdown_grace: self.shutdown_grace.0,
+            read_timeout: self.read_timeout.0,
+        })
+    }
+}
+
+impl Reload {
+    pub(crate) fn plan(self) -> plan::Reload {
+        plan::Reload {
+            watch: self.watch,
+            debounce: self.debounce.0,
+            drain: self.drain.0,
+        }
+    }
+}

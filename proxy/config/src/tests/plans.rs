@@ -1,0 +1,299 @@
+//! Good files and the plans that they mean.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{BASE, Memory, read, read_in};
+use crate::plan::*;
+
+fn filter(text: &str) -> Filter {
+    let text = format!("{BASE}filters: {{ f: {{ source: {{ path: f.wasm }}, {text} }} }}\n");
+    read(&text)
+        .unwrap_or_else(|errors| panic!("{errors}"))
+        .filters
+        .remove(0)
+}
+
+#[test]
+fn defaults_are_those_of_the_reference() {
+    let plan = read(BASE).unwrap();
+    assert_eq!(plan.server.keepalive, Duration::from_secs(60));
+    assert_eq!(plan.server.max_header_bytes, 64 << 10);
+    assert_eq!(plan.server.max_headers, 128);
+    assert_eq!(plan.server.workers, 0);
+    assert_eq!(
+        plan.reload,
+        Reload {
+            watch: true,
+            debounce: Duration::from_millis(100),
+            drain: Duration::from_secs(30),
+        }
+    );
+    assert!(plan.admin.is_none());
+    assert_eq!(
+        plan.telemetry.access_log,
+        Some(AccessLog {
+            path: None,
+            format: LogFormat::Json
+        })
+    );
+    assert!((plan.telemetry.sampling - 1.0).abs() < f64::EPSILON);
+    assert_eq!(plan.telemetry.otlp, None);
+    let UpstreamKind::Servers(servers) = &plan.upstreams[0].kind else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(servers.timeouts.connect, Duration::from_secs(5));
+    assert_eq!(
+        servers.endpoints,
+        [Endpoint {
+            host: "127.0.0.1".into(),
+            port: 9000,
+            weight: 1
+        }]
+    );
+    assert_eq!(servers.http, UpstreamHttp::Auto);
+    assert_eq!(plan.routes[0].matcher.path, PathMatch::Prefix("/".into()));
+    assert_eq!(plan.routes[0].name, "/*");
+    assert_eq!(
+        plan.routes[0].at,
+        Position {
+            line: 3,
+            column: 10
+        }
+    );
+    let filter = filter("");
+    assert_eq!(filter.limits.memory, 64 << 20);
+    assert_eq!(filter.limits.cpu_per_call, Duration::from_millis(10));
+    assert_eq!((filter.config.as_str(), filter.vm_id.as_str()), ("", ""));
+    assert_eq!(filter.capabilities.callouts, Grant::Default);
+}
+
+#[test]
+fn the_whole_of_the_design_parses() {
+    let text = "\
+listeners:
+  - address: 127.0.0.1:8080
+  - address: 127.0.0.1:8443
+    tls: { cert: cert.pem, key: key.pem }
+  - { address: ':8081', h2c: true }
+filters:
+  hello:
+    source: { path: ../hello.wasm }
+    root_id: \"\"
+    config: { greeting: \"hi\" }
+    vm_config: \"\"
+    env: { LOG: debug }
+    isolation: request
+    on_error: fail_open
+    limits: { cpu_per_call: 10ms, cpu_per_request: 50ms, cpu_start: 1s, memory: 64MiB, body_buffer: 1MiB }
+    capabilities: { callouts: [auth], hostcalls: default, wasi: all, foreign: [] }
+  auth: { source: { build: auth }, vm_id: shared }
+upstreams:
+  app: { endpoints: [\"127.0.0.1:9000\"], balance: round_robin, timeouts: { connect: 1s, read: 30s } }
+  auth: { endpoints: [\"[::1]:9000\", { address: \"Auth.Local:1\", weight: 3 }], tls: { sni: a.b, ca: ca.pem }, http: h2 }
+  echo: { builtin: echo }
+routes:
+  - match: { host: \"*\", path_prefix: / }
+    filters: [ hello, { use: auth, config: { scope: v1 } } ]
+    properties: { \"tenant\": \"acme\", \"source.client_region\": \"BR\" }
+    upstream: app
+  - match: { host: \"*.Example.com\", path_regex: '/a[0-9]+$', methods: [GET], headers: { X-A: 1, x-b: \"*\" } }
+    respond: { status: 404, headers: { x: y }, body: gone }
+services: [auth]
+admin: { address: 127.0.0.1:9901 }
+telemetry: { log: { level: info, format: human }, otlp: { endpoint: \"http://127.0.0.1:4317\", protocol: grpc }, sampling: 0.25, access_log: { path: access.log, format: human } }
+reload: { watch: true, debounce: 100ms, drain: 30s }
+";
+    let plan = read(text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(
+        plan.listeners[1].tls.as_ref().unwrap().cert,
+        PathBuf::from("/etc/sluice/cert.pem")
+    );
+    assert_eq!(plan.listeners[2].address.to_string(), "0.0.0.0:8081");
+    assert!(plan.listeners[2].h2c);
+    assert_eq!(
+        plan.filters[0].source,
+        Source::Path("/etc/sluice/../hello.wasm".into())
+    );
+    assert_eq!(
+        plan.filters[1].source,
+        Source::Build("/etc/sluice/auth".into())
+    );
+    assert_eq!(plan.filters[0].at, Position { line: 7, column: 3 });
+    assert_eq!(plan.filters[0].isolation, Isolation::Request);
+    assert_eq!(plan.filters[0].on_error, OnError::FailOpen);
+    assert_eq!(
+        plan.filters[0].capabilities.callouts,
+        Grant::Only(vec!["auth".into()])
+    );
+    assert_eq!(plan.filters[0].capabilities.foreign, Grant::Only(vec![]));
+    assert_eq!(plan.filters[0].capabilities.wasi, Grant::All);
+    let UpstreamKind::Servers(auth) = &plan.upstreams[1].kind else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(auth.endpoints[0].host, "::1");
+    assert_eq!(
+        auth.endpoints[1],
+        Endpoint {
+            host: "auth.local".into(),
+            port: 1,
+            weight: 3
+        }
+    );
+    assert!(auth.tls.as_ref().unwrap().verify);
+    assert_eq!(
+        plan.routes[0].filters,
+        [
+            UseFilter {
+                filter: 0,
+                config: None
+            },
+            UseFilter {
+                filter: 1,
+                config: Some(r#"{"scope":"v1"}"#.into())
+            },
+        ]
+    );
+    let second = &plan.routes[1];
+    assert_eq!(
+        second.matcher.host,
+        HostMatch::Wildcard(".example.com".into())
+    );
+    assert_eq!(second.matcher.path, PathMatch::Regex("/a[0-9]+$".into()));
+    assert_eq!(
+        second.matcher.headers,
+        [("x-a".into(), Some("1".into())), ("x-b".into(), None)]
+    );
+    assert_eq!(second.name, "GET *.example.com~/a[0-9]+$ x-a=1 x-b=*");
+    let Action::Respond(answer) = &second.action else {
+        panic!("{plan:?}")
+    };
+    assert_eq!((answer.status, answer.body.as_str()), (404, "gone"));
+    assert_eq!(plan.services, [1]);
+    assert_eq!(
+        plan.telemetry.access_log.unwrap().path,
+        Some("/etc/sluice/access.log".into())
+    );
+}
+
+#[test]
+fn payloads_keep_their_order_and_kind() {
+    let cases = [
+        (
+            "config: { z: 1, a: [true, ~, 1.5, \"1\", 18446744073709551615], m: { b: x } }",
+            r#"{"z":1,"a":[true,null,1.5,"1",18446744073709551615],"m":{"b":"x"}}"#,
+        ),
+        ("config: [1, 2]", "[1,2]"),
+        ("config: 5", "5"),
+        ("config: false", "false"),
+        ("config: ~", ""),
+        ("config: '{\"raw\": 1}'", "{\"raw\": 1}"),
+        ("config: !!str 5", "5"),
+        ("config: { file: { x: 1 } }", r#"{"file":{"x":1}}"#),
+    ];
+    for (text, json) in cases {
+        assert_eq!(filter(text).config, json, "{text}");
+    }
+}
+
+#[test]
+fn a_block_of_text_passes_as_it_is() {
+    let text = format!(
+        "{BASE}filters:\n  f:\n    source: {{ path: f }}\n    config: |\n      rule one\n      rule $two\n"
+    );
+    assert_eq!(
+        read(&text).unwrap().filters[0].config,
+        "rule one\nrule $two\n"
+    );
+}
+
+#[test]
+fn variables_expand_in_values_and_nowhere_else() {
+    let world = Memory::new()
+        .with_env("N", "3")
+        .with_env("EMPTY", "")
+        .with_env("YAML", "{ a: 1 }");
+    let text = format!(
+        "{BASE}server: {{ workers: \"${{N}}\" }}\nreload: {{ drain: \"${{N}}s\", watch: \"${{W:-false}}\" }}\nadmin:\n  address: :${{N}}\n\
+         filters: {{ f: {{ source: {{ path: f }}, config: {{ \"${{N}}\": [\"${{N}}\", \"$$5 $x a$\", \"$${{N}}\", \"${{EMPTY}}-${{EMPTY:-e}}\", \"${{YAML}}\"] }} }} }}\n"
+    );
+    let plan = read_in(&world, &text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plan.server.workers, 3);
+    assert_eq!(plan.reload.drain, Duration::from_secs(3));
+    assert!(!plan.reload.watch);
+    assert_eq!(
+        plan.filters[0].config,
+        r#"{"${N}":["3","$5 $x a$","${N}","-e","{ a: 1 }"]}"#
+    );
+}
+
+#[test]
+fn units_mean_what_they_say() {
+    let sizes = [
+        ("512B", 512),
+        ("1KB", 1000),
+        ("1KiB", 1024),
+        ("2MB", 2_000_000),
+        ("1GiB", 1 << 30),
+    ];
+    for (text, bytes) in sizes {
+        assert_eq!(
+            filter(&format!("limits: {{ body_buffer: {text} }}"))
+                .limits
+                .body_buffer,
+            bytes
+        );
+    }
+    for (text, ms) in [
+        ("7ms", 7),
+        ("2s", 2_000),
+        ("2m", 120_000),
+        ("1h", 3_600_000),
+    ] {
+        let limits = filter(&format!("limits: {{ cpu_start: {text} }}")).limits;
+        assert_eq!(limits.cpu_start, Duration::from_millis(ms));
+    }
+}
+
+#[test]
+fn off_is_off() {
+    let plan = read(&format!(
+        "{BASE}admin: off\ntelemetry: {{ access_log: false }}\nservices:\n"
+    ))
+    .unwrap();
+    assert!(plan.admin.is_none() && plan.telemetry.access_log.is_none());
+    let plan = read(&format!("{BASE}admin: {{}}\n")).unwrap();
+    assert_eq!(plan.admin.unwrap().address.to_string(), "127.0.0.1:9901");
+}
+
+#[test]
+fn aliases_repeat_a_value() {
+    let text = format!(
+        "{BASE}filters:\n  a: {{ source: {{ path: a }}, limits: &tight {{ memory: 1MiB }} }}\n  b: {{ source: {{ path: b }}, limits: *tight }}\n"
+    );
+    assert_eq!(read(&text).unwrap().filters[1].limits.memory, 1 << 20);
+}
+
+#[test]
+fn digests_lose_their_prefix_and_case() {
+    let digest = "AB".repeat(32);
+    assert_eq!(
+        filter(&format!("digest: \"sha256:{digest}\"")).digest,
+        Some("ab".repeat(32))
+    );
+}
+
+#[test]
+fn a_slash_at_the_end_of_a_prefix_changes_nothing() {
+    let text = "\
+listeners: [{ address: :8080 }]
+routes:
+  - { match: { path_prefix: /api/ }, respond: {} }
+  - { match: { path_prefix: // }, respond: {} }
+";
+    let plan = read(text).unwrap();
+    assert_eq!(
+        plan.routes[0].matcher.path,
+        PathMatch::Prefix("/api".into())
+    );
+    assert_eq!(plan.routes[1].matcher.path, PathMatch::default());
+}

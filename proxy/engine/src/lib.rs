@@ -1,0 +1,23 @@
+//! Wasmtime narrowed to what a proxy needs: compile, limit, call with a deadline, say why a guest died.
+//!
+//! This crate knows no Proxy-Wasm word: it runs any core module, with any state `T` in its store.
+//!
+//! * [`Engine`]: one for the process; pooling allocator, epoch ticker.
+//! * [`Code`]: a compiled module with its digest; [`Facts`]: what a module says about itself, read without compiling.
+//! * [`Sandbox`]: one instance with its store, its [`Limits`] and its deadline.
+//! * [`Crash`]: how a guest died, classified here and nowhere else.
+
+mod code;
+mod crash;
+mod engine;
+mod facts;
+mod limits;
+mod sandbox;
+mod ticker;
+
+pub use code::{Code, CodeError, Digest, MAX_MODULE_BYTES};
+pub use crash::{Crash, CrashKind, GuestExit};
+pub use engine::{Engine, EngineError, EngineOptions};
+pub use facts::{Facts, Import, ImportKind};
+pub use limits::Limits;
+pub use sandbox::{Inside, Sandbox};

@@ -1,0 +1,340 @@
+//! One exchange: walks the chain forward with the request and backward with the response, without any I/O.
+//!
+//! Every filter has, for each direction, a place where it may have stopped and a body that it holds there. Data flows
+//! from filter to filter; where one pauses, what it has seen stays with it until it is continued or more comes. That
+//! is Envoy's model, with one buffer for each filter where Envoy has one for the stream.
+
+mod call;
+mod flow;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, Step, pool::Place};
+
+/// One exchange's way through a chain. Dropping it ends every context it opened.
+pub struct Exchange {
+    chain: Chain,
+    slots: SmallVec<[Slot; 4]>,
+    /// `None` only while a guest has it.
+    message: Option<Box<Message>>,
+    request: Half,
+    response: Half,
+    inbox: Option<Arc<Inbox>>,
+    finished: bool,
+}
+
+/// One filter's part in an exchange.
+#[derive(Default)]
+struct Slot {
+    guest: Option<Lease>,
+    /// Out of the exchange from here on: it failed open, or its guest died.
+    skipped: bool,
+    request: Held,
+    response: Held,
+    used: Duration,
+    outcome: Outcome,
+}
+
+/// A guest and the context in it.
+struct Lease {
+    place: Arc<Place>,
+    number: u64,
+    context: u32,
+}
+
+/// What a filter holds back in one direction.
+#[derive(Default)]
+struct Held {
+    stopped: Option<Stopped>,
+    body: Body,
+    /// The body that is held is the last of it.
+    end: bool,
+    /// The trailers have come behind what is held.
+    trailers: bool,
+}
+
+/// In which callback a filter stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// The head had the end of the stream when true.
+    Headers(bool),
+    Body,
+    Trailers,
+}
+
+/// What came out at the far end in one direction.
+#[derive(Default)]
+struct Half {
+    headers_passed: bool,
+    out: Body,
+    out_end: bool,
+    trailers_passed: bool,
+    /// A filter answered, failed or closed: no more callbacks in this direction.
+    closed: bool,
+    /// A filter changed a body's bytes.
+    edited: bool,
+}
+
+/// How a filter fared in an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Outcome {
+    /// It never ran.
+    #[default]
+    Idle,
+    Continued,
+    Paused,
+    Replied,
+    Failed,
+}
+
+impl Outcome {
+    /// The word in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Continued => "continued",
+            Self::Paused => "paused",
+            Self::Replied => "replied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One filter's line in the access log.
+#[derive(Debug, Clone)]
+pub struct Ran<'a> {
+    /// Its name.
+    pub filter: &'a Arc<str>,
+    /// Which version.
+    pub digest: crate::Digest,
+    /// Time in its callbacks so far.
+    pub used: Duration,
+    /// How it fared.
+    pub outcome: Outcome,
+}
+
+impl Exchange {
+    pub(crate) fn new(chain: Chain, message: Box<Message>) -> Self {
+        let slots = chain.links().iter().map(|_| Slot::default()).collect();
+        Self {
+            chain,
+            slots,
+            message: Some(message),
+            request: Half::default(),
+            response: Half::default(),
+            inbox: None,
+            finished: false,
+        }
+    }
+
+    /// The message, for the embedder to put heads in and take them out.
+    pub fn message(&mut self) -> &mut Message {
+        self.message.get_or_insert_default()
+    }
+
+    /// The chain it walks.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Goes on with another chain; only before the first callback.
+    pub fn rechain(&mut self, chain: Chain) {
+        if self.slots.iter().all(|s| s.guest.is_none()) {
+            self.slots = chain.links().iter().map(|_| Slot::default()).collect();
+            self.chain = chain;
+        }
+    }
+
+    /// The request's head has come; `message().request` holds it. `end`: no body and no trailers follow.
+    pub fn request_headers(&mut self, end: bool) -> Step {
+        self.run_headers(Direction::Request, 0, end)
+    }
+
+    /// The response's head has come; `message().response` holds it. `end`: no body and no trailers follow.
+    pub fn response_headers(&mut self, end: bool) -> Step {
+        self.run_headers(Direction::Response, 0, end)
+    }
+
+    /// A piece of the request's body has come. `end`: it is the last, and no trailers follow.
+    pub fn request_body(&mut self, chunk: Bytes, end: bool) -> Step {
+        self.run_body(Direction::Request, 0, chunk, end)
+    }
+
+    /// A piece of the response's body has come. `end`: it is the last, and no trailers follow.
+    pub fn response_body(&mut self, chunk: Bytes, end: bool) -> Step {
+        self.run_body(Direction::Response, 0, chunk, end)
+    }
+
+    /// The request's trailers have come; `message().request_trailers` holds them.
+    pub fn request_trailers(&mut self) -> Step {
+        self.run_trailers(Direction::Request, 0)
+    }
+
+    /// The response's trailers have come; `message().response_trailers` holds them.
+    pub fn response_trailers(&mut self) -> Step {
+        self.run_trailers(Direction::Response, 0)
+    }
+
+    /// Whether the head of this direction passed every filter.
+    pub fn headers_passed(&self, direction: Direction) -> bool {
+        self.half(direction).headers_passed
+    }
+
+    /// Whether the trailers of this direction passed every filter.
+    pub fn trailers_passed(&self, direction: Direction) -> bool {
+        self.half(direction).trailers_passed
+    }
+
+    /// Body bytes that passed every filter since the last call, and whether they are the last.
+    pub fn take_body(&mut self, direction: Direction) -> (Bytes, bool) {
+        let half = self.half_mut(direction);
+        (half.out.take(), half.out_end)
+    }
+
+    /// Whether a filter changed body bytes in this direction.
+    pub fn edited(&self, direction: Direction) -> bool {
+        self.half(direction).edited
+    }
+
+    /// Whether a filter holds this direction.
+    pub fn is_held(&self, direction: Direction) -> bool {
+        self.slots.iter().any(|s| s.held(direction).stopped.is_some())
+    }
+
+    /// Which filter holds this direction, if one does.
+    pub fn holder(&self, direction: Direction) -> Option<&Arc<str>> {
+        let at = self.slots.iter().position(|s| s.held(direction).stopped.is_some())?;
+        self.chain.links().get(at).map(|l| l.filter.name())
+    }
+
+    /// Where a paused exchange hears of what other callbacks do to it; `None` when it never paused.
+    pub fn inbox(&self) -> Option<&Arc<Inbox>> {
+        self.inbox.as_ref()
+    }
+
+    /// Carries out what an inbox told.
+    pub fn handle(&mut self, event: Event) -> Step {
+        match event {
+            Event::Resume { filter, direction } => match self.position(direction, filter) {
+                Some(position) => self.resume(direction, position),
+                None => Step::Continue,
+            },
+            Event::Reply(reply) => self.replied(Direction::Request, reply),
+            Event::Close => {
+                self.close();
+                Step::Reset
+            }
+        }
+    }
+
+    /// Gives up waiting for the filter that holds this direction: it failed, by its own policy.
+    pub fn give_up(&mut self, direction: Direction) -> Step {
+        let Some(index) = self.slots.iter().position(|s| s.held(direction).stopped.is_some()) else {
+            return Step::Continue;
+        };
+        let phase = match direction {
+            Direction::Request => Phase::RequestHeaders,
+            Direction::Response => Phase::ResponseHeaders,
+        };
+        match self.fail(index, crate::Token::PausedTooLong, phase) {
+            Some(fault) => {
+                self.half_mut(direction).closed = true;
+                Step::Fail(Box::new(fault))
+            }
+            None => match self.position(direction, index) {
+                Some(position) => self.resume(direction, position),
+                None => Step::Continue,
+            },
+        }
+    }
+
+    /// The exchange is over: every open context gets done, log and delete. Called by `Drop` if nobody did.
+    pub fn finish(&mut self) {
+        if !std::mem::replace(&mut self.finished, true) {
+            (0..self.slots.len()).for_each(|index| self.end_context(index));
+        }
+    }
+
+    /// How every filter of the chain fared, in chain order.
+    pub fn ran(&self) -> impl Iterator<Item = Ran<'_>> {
+        self.chain.links().iter().zip(&self.slots).map(|(link, slot)| Ran {
+            filter: link.filter.name(),
+            digest: link.filter.digest(),
+            used: slot.used,
+            outcome: slot.outcome,
+        })
+    }
+
+    fn half(&self, direction: Direction) -> &Half {
+        match direction {
+            Direction::Request => &self.request,
+            Direction::Response => &self.response,
+        }
+    }
+
+    fn half_mut(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+
+    /// Index in the chain of the filter at this position of the walk: responses walk backward.
+    fn index(&self, direction: Direction, position: usize) -> usize {
+        match direction {
+            Direction::Request => position,
+            Direction::Response => self.slots.len() - 1 - position,
+        }
+    }
+
+    /// The inverse of [`Self::index`]; `None` for an index outside of the chain.
+    fn position(&self, direction: Direction, index: usize) -> Option<usize> {
+        (index < self.slots.len()).then(|| self.index(direction, index))
+    }
+
+    fn replied(&mut self, direction: Direction, reply: Box<Reply>) -> Step {
+        // An answer to the request ends the request's walk; the answer itself then walks the response's.
+        self.half_mut(direction).closed = true;
+        Step::Reply(reply)
+    }
+
+    fn close(&mut self) {
+        self.request.closed = true;
+        self.response.closed = true;
+    }
+}
+
+impl Slot {
+    fn held(&self, direction: Direction) -> &Held {
+        match direction {
+            Direction::Request => &self.request,
+            Direction::Response => &self.response,
+        }
+    }
+
+    fn held_mut(&mut self, direction: Direction) -> &mut Held {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// What one callback led to.
+enum Verdict {
+    Continue,
+    Pause,
+    Reply(Box<Reply>),
+    Fail(Fault),
+    Close,
+}

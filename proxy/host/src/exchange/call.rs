@@ -1,0 +1,297 @@
+//! One callback of one filter: lend the message, enter the guest, take the message back, read what it asked for.
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_abi::Action;
+use sluice_engine::Crash;
+
+use super::{Exchange, Held, Lease, Outcome, Slot, Stopped, Verdict};
+use crate::{
+    Body, CrashReport, Direction, Fault, Inbox, LogLine, Message, Phase, Token,
+    guest::Guest,
+    inbox::Parked,
+    pool::{Entered, Place},
+    state::Writable,
+    wasi,
+};
+
+impl Exchange {
+    /// Calls one filter in one phase. A filter without that callback, or out of the exchange, continues.
+    pub(super) fn call(&mut self, index: usize, phase: Phase, end: bool) -> Verdict {
+        let Some(direction) = direction_of(phase) else { return Verdict::Continue };
+        if self.slots.get(index).is_none_or(|s| s.skipped) {
+            return Verdict::Continue;
+        }
+        // A response's filter whose request part never ran has no context and is not asked, as in Envoy.
+        let begins = phase == Phase::RequestHeaders;
+        if self.slots.get(index).is_some_and(|s| s.guest.is_none()) {
+            if !begins {
+                return Verdict::Continue;
+            }
+            if let Err(token) = self.open_context(index) {
+                return self.failed(index, token, Phase::Create);
+            }
+        }
+        let (Some(slot), Some(link)) = (self.slots.get_mut(index), self.chain.links().get(index)) else {
+            return Verdict::Continue;
+        };
+        let filter = link.filter.clone();
+        let Some(lease) = slot.guest.as_ref() else { return Verdict::Continue };
+        let (place, number, context) = (lease.place.clone(), lease.number, lease.context);
+        let Some(budget) = filter.cpu_per_request.checked_sub(slot.used).filter(|b| !b.is_zero()) else {
+            return self.exhausted(index, &place, phase);
+        };
+        let Some(mut entered) = place.enter(number) else {
+            // Another exchange's crash took the guest away, and this exchange's context with it.
+            return self.failed(index, Token::Trap, phase);
+        };
+        let Some(guest) = entered.guest() else { return Verdict::Continue };
+
+        let writable = writable(slot, phase, end);
+        let held = std::mem::take(&mut slot.held_mut(direction).body);
+        let before = held.len();
+        let message = self.message.take().unwrap_or_default();
+        let lent = Lent::give(guest, message, direction, phase, held, writable);
+        let result = enter(guest, phase, context, lent.count, before, end, budget);
+        let took = guest.last_used();
+        let (message, body) = lent.take(guest);
+        self.message = Some(message);
+        wasi::flush(guest.state());
+
+        let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
+        let Some(result) = result else {
+            slot.held_mut(direction).body = body;
+            return Verdict::Continue;
+        };
+        slot.used += took;
+        let edited = body.changed();
+        if edited && body.len() != before {
+            filter.resized();
+        }
+        slot.held_mut(direction).body = body;
+        let verdict = match result {
+            Err(crash) => return self.crashed(index, entered, phase, &crash),
+            Ok(returned) => read(guest, slot, phase, returned),
+        };
+        drop(entered);
+        if edited {
+            self.half_mut(direction).edited = true;
+        }
+        verdict
+    }
+
+    /// Picks a guest and opens this exchange's context in it.
+    fn open_context(&mut self, index: usize) -> Result<(), Token> {
+        let (Some(slot), Some(link)) = (self.slots.get_mut(index), self.chain.links().get(index)) else {
+            return Ok(());
+        };
+        let filter = &link.filter;
+        let blueprint = &filter.blueprint;
+        let started = |error: Option<&crate::LoadError>| {
+            if let Some(error) = error {
+                let text = format!("cannot start a new guest: the module {error}");
+                blueprint.services.outside.log(&LogLine {
+                    filter: filter.name(),
+                    level: sluice_abi::LogLevel::Error,
+                    message: &crate::outside::escape(text.as_bytes()),
+                    context: 0,
+                });
+            }
+            Token::StartFailed
+        };
+        let place = filter.pool.pick(blueprint).map_err(|e| started(Some(&e)))?;
+        let mut entered = place.enter_any(blueprint).map_err(|e| started(e.as_ref()))?;
+        let number = entered.number();
+        let Some(guest) = entered.guest() else { return Err(Token::StartFailed) };
+        let created = guest.create_context(link.configuration, filter.cpu_per_request);
+        slot.used += guest.last_used();
+        wasi::flush(guest.state());
+        match created {
+            Ok(context) => {
+                drop(entered);
+                slot.guest = Some(Lease { place, number, context });
+                Ok(())
+            }
+            Err(crash) => {
+                entered.bury();
+                drop(entered);
+                report(&filter.blueprint, Phase::Create, &crash);
+                Err(crash.kind.into())
+            }
+        }
+    }
+
+    /// A guest died under a callback of this exchange.
+    fn crashed(&mut self, index: usize, mut entered: Entered<'_>, phase: Phase, crash: &Crash) -> Verdict {
+        entered.bury();
+        drop(entered);
+        if let Some(link) = self.chain.links().get(index) {
+            report(&link.filter.blueprint, phase, crash);
+        }
+        self.failed(index, crash.kind.into(), phase)
+    }
+
+    /// The exchange's own budget is used up; the guest is well and only loses this exchange's context.
+    fn exhausted(&mut self, index: usize, place: &Arc<Place>, phase: Phase) -> Verdict {
+        if let Some(lease) = self.slots.get_mut(index).and_then(|s| s.guest.take())
+            && let Some(mut entered) = place.enter(lease.number)
+            && let Some(guest) = entered.guest()
+            && let Err((phase, crash)) = guest.end_context(lease.context)
+        {
+            entered.bury();
+            if let Some(link) = self.chain.links().get(index) {
+                report(&link.filter.blueprint, phase, &crash);
+            }
+        }
+        self.failed(index, Token::CpuExceeded, phase)
+    }
+
+    fn failed(&mut self, index: usize, token: Token, phase: Phase) -> Verdict {
+        self.fail(index, token, phase).map_or(Verdict::Continue, Verdict::Fail)
+    }
+
+    /// Takes a filter out of the exchange. `None` when its policy is to go on without it.
+    pub(super) fn fail(&mut self, index: usize, token: Token, phase: Phase) -> Option<Fault> {
+        let link = self.chain.links().get(index)?;
+        let slot = self.slots.get_mut(index)?;
+        slot.skipped = true;
+        slot.outcome = Outcome::Failed;
+        (!link.filter.fail_open).then(|| Fault { token, filter: link.filter.name().clone(), phase })
+    }
+
+    pub(super) fn held_mut(&mut self, index: usize, direction: Direction) -> &mut Held {
+        // Every index comes from a walk over the slots.
+        let last = self.slots.len().saturating_sub(1);
+        self.slots[index.min(last)].held_mut(direction)
+    }
+
+    /// Lets other callbacks of the filter's guest find this stream.
+    pub(super) fn park(&mut self, index: usize) {
+        let inbox = self.inbox.get_or_insert_with(|| Arc::new(Inbox::default())).clone();
+        if let Some(lease) = self.slots.get(index).and_then(|s| s.guest.as_ref())
+            && let Some(mut entered) = lease.place.enter(lease.number)
+            && let Some(guest) = entered.guest()
+        {
+            guest.state().paused.insert(lease.context, Parked { inbox, filter: index });
+        }
+    }
+
+    /// Done, log and delete for one filter.
+    pub(super) fn end_context(&mut self, index: usize) {
+        let Some(lease) = self.slots.get_mut(index).and_then(|s| s.guest.take()) else { return };
+        let Some(mut entered) = lease.place.enter(lease.number) else { return };
+        let Some(guest) = entered.guest() else { return };
+        guest.state().message = self.message.take();
+        let result = guest.end_context(lease.context);
+        self.message = guest.state().message.take();
+        if let Err((phase, crash)) = result {
+            entered.bury();
+            drop(entered);
+            if let Some(link) = self.chain.links().get(index) {
+                report(&link.filter.blueprint, phase, &crash);
+            }
+        }
+    }
+}
+
+/// What is lent for one callback.
+struct Lent {
+    count: u32,
+}
+
+impl Lent {
+    fn give(guest: &mut Guest, mut message: Box<Message>, direction: Direction, phase: Phase, body: Body, writable: Writable) -> Self {
+        let head = match phase {
+            Phase::RequestHeaders => message.request.as_ref(),
+            Phase::ResponseHeaders => message.response.as_ref(),
+            Phase::RequestTrailers => message.request_trailers.as_ref(),
+            Phase::ResponseTrailers => message.response_trailers.as_ref(),
+            _ => None,
+        };
+        let count = head.map_or(0, |h| u32::try_from(h.count()).unwrap_or(u32::MAX));
+        // What a filter holds stays readable in the trailers' callback too.
+        message.body = Some((direction, body));
+        let state = guest.state();
+        state.message = Some(message);
+        state.writable = writable;
+        Self { count }
+    }
+
+    fn take(self, guest: &mut Guest) -> (Box<Message>, Body) {
+        let mut message = guest.state().message.take().unwrap_or_default();
+        let body = message.body.take().map(|(_, body)| body).unwrap_or_default();
+        (message, body)
+    }
+}
+
+fn enter(
+    guest: &mut Guest,
+    phase: Phase,
+    context: u32,
+    count: u32,
+    size: usize,
+    end: bool,
+    budget: Duration,
+) -> Option<Result<u32, Crash>> {
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
+    match phase {
+        Phase::RequestHeaders | Phase::ResponseHeaders => guest.headers(phase, context, count, end, budget),
+        Phase::RequestBody | Phase::ResponseBody => guest.body(phase, context, size, end, budget),
+        _ => guest.trailers(phase, context, count, budget),
+    }
+}
+
+/// What a callback that returned wants done. An answer wins over whatever was returned; a continue in the same
+/// callback wins over its Pause.
+fn read(guest: &mut Guest, slot: &mut Slot, phase: Phase, returned: u32) -> Verdict {
+    let asked = std::mem::take(&mut guest.state().asked);
+    if let Some(reply) = asked.reply {
+        slot.outcome = Outcome::Replied;
+        return Verdict::Reply(reply);
+    }
+    if asked.close {
+        slot.outcome = Outcome::Replied;
+        return Verdict::Close;
+    }
+    let (resumed, other, other_direction) = match direction_of(phase) {
+        Some(Direction::Request) => (asked.resume_request, asked.resume_response, Direction::Response),
+        _ => (asked.resume_response, asked.resume_request, Direction::Request),
+    };
+    if other && slot.held(other_direction).stopped.is_some() {
+        let state = guest.state();
+        if let Some(parked) = state.paused.get(&state.current) {
+            parked.resume(other_direction);
+        }
+    }
+    if Action::from_return(returned) == Action::Continue || resumed {
+        slot.outcome = Outcome::Continued;
+        Verdict::Continue
+    } else {
+        slot.outcome = Outcome::Paused;
+        Verdict::Pause
+    }
+}
+
+fn direction_of(phase: Phase) -> Option<Direction> {
+    match phase {
+        Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers => Some(Direction::Request),
+        Phase::ResponseHeaders | Phase::ResponseBody | Phase::ResponseTrailers => Some(Direction::Response),
+        _ => None,
+    }
+}
+
+/// Which maps may be changed: those of the phase, and a head that the filter itself still holds.
+fn writable(slot: &Slot, phase: Phase, end: bool) -> Writable {
+    let holds_head = |held: &Held| matches!(held.stopped, Some(Stopped::Headers(_)));
+    Writable {
+        request: phase == Phase::RequestHeaders || holds_head(&slot.request),
+        response: phase == Phase::ResponseHeaders || holds_head(&slot.response),
+        request_trailers: phase == Phase::RequestTrailers || (phase == Phase::RequestBody && end),
+        response_trailers: phase == Phase::ResponseTrailers || (phase == Phase::ResponseBody && end),
+    }
+}
+
+fn report(blueprint: &crate::filter::Blueprint, phase: Phase, crash: &Crash) {
+    let identity = &blueprint.identity;
+    blueprint.services.outside.crashed(&CrashReport { filter: &identity.name, digest: identity.digest, phase, crash });
+}

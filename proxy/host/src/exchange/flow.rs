@@ -1,0 +1,218 @@
+//! How heads, bodies and trailers walk through the filters of an exchange.
+
+use bytes::Bytes;
+
+use super::{Exchange, Stopped, Verdict};
+use crate::{Direction, Phase, Step, Token};
+
+impl Exchange {
+    /// Lets the head walk from a position of the chain on.
+    pub(super) fn run_headers(&mut self, direction: Direction, from: usize, end: bool) -> Step {
+        let phase = match direction {
+            Direction::Request => Phase::RequestHeaders,
+            Direction::Response => Phase::ResponseHeaders,
+        };
+        for position in from..self.slots.len() {
+            if self.half(direction).closed {
+                return Step::Continue;
+            }
+            let index = self.index(direction, position);
+            match self.call(index, phase, end) {
+                Verdict::Continue => {}
+                Verdict::Pause => {
+                    self.held_mut(index, direction).stopped = Some(Stopped::Headers(end));
+                    self.park(index);
+                    return Step::Hold;
+                }
+                other => return self.stop(direction, other),
+            }
+        }
+        self.half_mut(direction).headers_passed = true;
+        Step::Continue
+    }
+
+    /// Lets a piece of the body walk from a position of the chain on; what passes all comes out at the end.
+    pub(super) fn run_body(&mut self, direction: Direction, from: usize, chunk: Bytes, mut end: bool) -> Step {
+        let phase = match direction {
+            Direction::Request => Phase::RequestBody,
+            Direction::Response => Phase::ResponseBody,
+        };
+        let mut data = chunk;
+        for position in from..self.slots.len() {
+            if self.half(direction).closed {
+                return Step::Continue;
+            }
+            let index = self.index(direction, position);
+            if self.over_cap(index, direction, data.len()) {
+                match self.fail(index, Token::BodyTooLarge, phase) {
+                    Some(fault) => return self.stop(direction, Verdict::Fail(fault)),
+                    // It fails open: what it held goes on without it.
+                    None => {
+                        let held = self.held_mut(index, direction);
+                        held.stopped = None;
+                        held.body.append(data);
+                        data = held.body.take();
+                        continue;
+                    }
+                }
+            }
+            let held = self.held_mut(index, direction);
+            if matches!(held.stopped, Some(Stopped::Headers(_))) {
+                held.body.append(data);
+                held.end |= end;
+                return Step::Hold;
+            }
+            if !self.wants_body(index, direction) {
+                continue;
+            }
+            let held = self.held_mut(index, direction);
+            held.body.append(data);
+            held.end |= end;
+            end = held.end;
+            match self.call(index, phase, end) {
+                Verdict::Continue => {
+                    let held = self.held_mut(index, direction);
+                    held.stopped = None;
+                    data = held.body.take();
+                }
+                Verdict::Pause => {
+                    self.held_mut(index, direction).stopped = Some(Stopped::Body);
+                    self.park(index);
+                    return Step::Hold;
+                }
+                other => return self.stop(direction, other),
+            }
+        }
+        let half = self.half_mut(direction);
+        half.out.append(data);
+        half.out_end |= end;
+        Step::Continue
+    }
+
+    /// Lets the trailers walk from a position of the chain on.
+    pub(super) fn run_trailers(&mut self, direction: Direction, from: usize) -> Step {
+        let phase = match direction {
+            Direction::Request => Phase::RequestTrailers,
+            Direction::Response => Phase::ResponseTrailers,
+        };
+        for position in from..self.slots.len() {
+            if self.half(direction).closed {
+                return Step::Continue;
+            }
+            let index = self.index(direction, position);
+            let held = self.held_mut(index, direction);
+            if matches!(held.stopped, Some(Stopped::Headers(_))) {
+                held.trailers = true;
+                return Step::Hold;
+            }
+            match self.call(index, phase, true) {
+                Verdict::Continue => {
+                    // Letting the trailers pass lets go of a body that was held for them.
+                    let held = self.held_mut(index, direction);
+                    held.trailers = false;
+                    if held.stopped.take() == Some(Stopped::Body) {
+                        let data = held.body.take();
+                        match self.run_body(direction, position + 1, data, false) {
+                            Step::Continue | Step::Hold => {}
+                            step => return step,
+                        }
+                    }
+                }
+                Verdict::Pause => {
+                    let held = self.held_mut(index, direction);
+                    held.trailers = true;
+                    if held.stopped.is_none() {
+                        held.stopped = Some(Stopped::Trailers);
+                    }
+                    self.park(index);
+                    return Step::Hold;
+                }
+                other => return self.stop(direction, other),
+            }
+        }
+        self.half_mut(direction).trailers_passed = true;
+        Step::Continue
+    }
+
+    /// Goes on behind a filter that paused. It is not called again for what it has seen; what came meanwhile and what
+    /// the later filters have not seen walks on.
+    pub(super) fn resume(&mut self, direction: Direction, position: usize) -> Step {
+        if self.half(direction).closed {
+            return Step::Continue;
+        }
+        let index = self.index(direction, position);
+        let held = self.held_mut(index, direction);
+        let (trailers, end) = (held.trailers, held.end);
+        let step = match held.stopped.take() {
+            None => return Step::Continue,
+            Some(Stopped::Headers(head_end)) => {
+                let data = held.body.take();
+                held.end = false;
+                held.trailers = false;
+                match self.run_headers(direction, position + 1, head_end) {
+                    Step::Continue | Step::Hold => {}
+                    step => return step,
+                }
+                // This filter has not seen the body that came while it held the head, nor the trailers behind it.
+                if !data.is_empty() || end {
+                    match self.run_body(direction, position, data, end) {
+                        Step::Continue | Step::Hold => {}
+                        step => return step,
+                    }
+                }
+                return if trailers { self.run_trailers(direction, position) } else { self.flowing(direction) };
+            }
+            Some(Stopped::Body) => {
+                let data = held.body.take();
+                held.end = false;
+                self.run_body(direction, position + 1, data, end)
+            }
+            Some(Stopped::Trailers) => Step::Continue,
+        };
+        match step {
+            Step::Continue | Step::Hold if trailers => {
+                self.held_mut(index, direction).trailers = false;
+                self.run_trailers(direction, position + 1)
+            }
+            step => step,
+        }
+    }
+
+    /// What a caller sees who asks how this direction stands.
+    fn flowing(&self, direction: Direction) -> Step {
+        if self.is_held(direction) { Step::Hold } else { Step::Continue }
+    }
+
+    fn stop(&mut self, direction: Direction, verdict: Verdict) -> Step {
+        match verdict {
+            Verdict::Reply(reply) => self.replied(direction, reply),
+            Verdict::Fail(fault) => {
+                self.half_mut(direction).closed = true;
+                Step::Fail(Box::new(fault))
+            }
+            Verdict::Close => {
+                self.close();
+                Step::Reset
+            }
+            Verdict::Continue => Step::Continue,
+            Verdict::Pause => Step::Hold,
+        }
+    }
+
+    /// Whether holding these bytes too would pass the filter's cap. A chunk that it does not have to hold may be
+    /// larger: only what piles up counts.
+    fn over_cap(&self, index: usize, direction: Direction, more: usize) -> bool {
+        let (Some(slot), Some(link)) = (self.slots.get(index), self.chain.links().get(index)) else { return false };
+        let held = slot.held(direction);
+        held.stopped.is_some() && held.body.len() + more > link.filter.blueprint.identity.body_buffer
+    }
+
+    fn wants_body(&self, index: usize, direction: Direction) -> bool {
+        let (Some(slot), Some(link)) = (self.slots.get(index), self.chain.links().get(index)) else { return false };
+        let exported = match direction {
+            Direction::Request => link.filter.exports.request_body,
+            Direction::Response => link.filter.exports.response_body,
+        };
+        exported && !slot.skipped
+    }
+}

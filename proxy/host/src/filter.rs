@@ -1,0 +1,192 @@
+//! One configured filter: its code linked, its guests pooled. Immutable and shared by all requests.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sluice_abi::{AbiVersion, hostcalls::Hostcall};
+use sluice_engine::{Code, Digest, Limits};
+use wasmtime::InstancePre;
+
+use crate::{host::Services, pool::Pool, state::Held};
+
+/// What is needed to load a filter.
+#[derive(Clone)]
+pub struct FilterSpec {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its compiled module.
+    pub code: Code,
+    /// Which root context of the module.
+    pub root_id: String,
+    /// Namespace of shared data and queues.
+    pub vm_id: String,
+    /// What `proxy_on_vm_start` reads.
+    pub vm_config: String,
+    /// What `proxy_on_configure` reads: one root context for each; at least one.
+    pub configs: Vec<String>,
+    /// What WASI shows as environment.
+    pub env: BTreeMap<String, String>,
+    /// Which guest a request meets.
+    pub isolation: Isolation,
+    /// Whether an exchange goes on without the filter when it fails.
+    pub fail_open: bool,
+    /// CPU time of one callback.
+    pub cpu_per_call: Duration,
+    /// CPU time of all callbacks of one exchange.
+    pub cpu_per_request: Duration,
+    /// CPU time of start and configure together.
+    pub cpu_start: Duration,
+    /// Bytes of linear memory of one guest.
+    pub memory: usize,
+    /// Bytes of a body that may be held in one direction.
+    pub body_buffer: usize,
+    /// What it may call.
+    pub grants: Grants,
+}
+
+/// Which guest a request meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// One guest for each worker shard, many requests in it.
+    #[default]
+    Shared,
+    /// A fresh guest for each request, started and configured for it.
+    Request,
+}
+
+/// What a filter may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    /// A bit for each hostcall (see [`Hostcall::bit`]).
+    pub hostcalls: u64,
+    /// Names of WASI functions; `None` grants all that the host has.
+    pub wasi: Option<Vec<String>>,
+}
+
+impl Default for Grants {
+    fn default() -> Self {
+        Self { hostcalls: Hostcall::ALL.iter().filter(|h| h.granted_by_default()).map(|h| h.bit()).sum(), wasi: None }
+    }
+}
+
+impl Grants {
+    /// Every hostcall and every WASI function.
+    pub fn all() -> Self {
+        Self { hostcalls: Hostcall::ALL.iter().map(|h| h.bit()).sum(), wasi: None }
+    }
+
+    pub(crate) fn wasi(&self, name: &str) -> bool {
+        self.wasi.as_ref().is_none_or(|names| names.iter().any(|n| n == name))
+    }
+}
+
+/// Which filter a guest belongs to, as its hostcalls see it.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) name: Arc<str>,
+    pub(crate) digest: Digest,
+    pub(crate) abi: AbiVersion,
+    pub(crate) root_id: String,
+    pub(crate) vm_id: String,
+    pub(crate) vm_config: Bytes,
+    pub(crate) configs: Vec<Bytes>,
+    /// `K=V`.
+    pub(crate) env: Vec<String>,
+    pub(crate) grants: Grants,
+    pub(crate) body_buffer: usize,
+}
+
+/// What all guests of a filter are built from.
+pub(crate) struct Blueprint {
+    pub(crate) engine: sluice_engine::Engine,
+    pub(crate) pre: InstancePre<Held>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) limits: Limits,
+    pub(crate) cpu_per_call: Duration,
+    pub(crate) cpu_start: Duration,
+}
+
+/// One configured filter.
+pub struct Filter {
+    pub(crate) blueprint: Arc<Blueprint>,
+    pub(crate) pool: Pool,
+    pub(crate) fail_open: bool,
+    pub(crate) cpu_per_request: Duration,
+    pub(crate) exports: Exports,
+    /// A body of it changed its length once: see [`Filter::may_resize`].
+    resizes: AtomicBool,
+}
+
+/// What of the callback table matters before a guest is entered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exports {
+    /// `proxy_on_request_body`.
+    pub request_body: bool,
+    /// `proxy_on_response_body`.
+    pub response_body: bool,
+    /// `proxy_on_response_trailers`.
+    pub response_trailers: bool,
+    /// Imports `proxy_set_buffer_bytes`.
+    pub edits_bodies: bool,
+}
+
+impl Filter {
+    pub(crate) fn new(blueprint: Arc<Blueprint>, pool: Pool, spec: &FilterSpec, exports: Exports) -> Self {
+        Self {
+            blueprint,
+            pool,
+            fail_open: spec.fail_open,
+            cpu_per_request: spec.cpu_per_request,
+            exports,
+            resizes: AtomicBool::new(false),
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.blueprint.identity.name
+    }
+
+    /// What it was compiled from.
+    pub fn digest(&self) -> Digest {
+        self.blueprint.identity.digest
+    }
+
+    /// The ABI version that its module declares.
+    pub fn abi(&self) -> AbiVersion {
+        self.blueprint.identity.abi
+    }
+
+    /// What of the callback table matters to an embedder.
+    pub fn exports(&self) -> Exports {
+        self.exports
+    }
+
+    /// Number of root contexts, one for each configuration.
+    pub fn roots(&self) -> usize {
+        self.blueprint.identity.configs.len()
+    }
+
+    /// Whether a body of this filter changed its length once.
+    pub fn may_resize(&self) -> bool {
+        self.resizes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn resized(&self) {
+        self.resizes.store(true, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Filter").field("name", self.name()).field("digest", &self.digest()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,255 @@
+//! One instance of a filter: started, configured, and entered for one callback at a time.
+
+use std::time::Duration;
+
+use sluice_abi::callbacks::ALLOCATORS;
+use sluice_engine::{Crash, CrashKind, Sandbox};
+use wasmtime::{Instance, TypedFunc};
+
+use crate::{
+    LoadError, Phase,
+    callbacks::{Callbacks, Grown},
+    filter::Blueprint,
+    state::{Asked, Root, State, Writable},
+    wasi,
+};
+
+/// One instance of a filter.
+pub(crate) struct Guest {
+    sandbox: Sandbox<State>,
+    callbacks: Callbacks,
+    next_context: u32,
+    cpu_per_call: Duration,
+}
+
+impl Guest {
+    /// Instantiates, starts and configures; all of it within the filter's `cpu_start`.
+    ///
+    /// # Errors
+    /// [`LoadError`] that says in which step and how.
+    pub(crate) fn build(blueprint: &Blueprint) -> Result<Self, LoadError> {
+        let state = State::new(blueprint.identity.clone(), blueprint.services.clone());
+        let mut sandbox = Sandbox::new(&blueprint.engine, state, blueprint.limits);
+        let mut budget = StartBudget(blueprint.cpu_start);
+        let instance = sandbox
+            .instantiate(&blueprint.pre, budget.left())
+            .map_err(|crash| crashed(&mut sandbox, Phase::Instantiate, crash))?;
+        budget.spend(&sandbox);
+        let memory = instance.get_memory(sandbox.store(), "memory").ok_or(LoadError::MissingExport("a memory called `memory`"))?;
+        let allocator = ALLOCATORS
+            .iter()
+            .find_map(|name| instance.get_typed_func::<u32, u32>(sandbox.store(), name).ok())
+            .ok_or(LoadError::MissingExport("an allocator (`proxy_on_memory_allocate` or `malloc`)"))?;
+        let state = sandbox.data_mut();
+        state.memory = Some(memory);
+        state.allocator = Some(allocator);
+        let callbacks = Callbacks::resolve(&instance, sandbox.store())?;
+        initialize(&mut sandbox, &instance, &mut budget)?;
+
+        let mut guest = Self { sandbox, callbacks, next_context: 1, cpu_per_call: blueprint.cpu_per_call };
+        for configuration in 0..blueprint.identity.configs.len() {
+            guest.start_root(blueprint, configuration, &mut budget)?;
+        }
+        Ok(guest)
+    }
+
+    /// Creates, starts and configures one root context.
+    fn start_root(&mut self, blueprint: &Blueprint, configuration: usize, budget: &mut StartBudget) -> Result<(), LoadError> {
+        let id = self.new_context_id();
+        let state = self.sandbox.data_mut();
+        state.contexts.insert(id, id);
+        state.roots.push(Root { id, configuration, tick_period: 0 });
+        let vm_size = length(&blueprint.identity.vm_config);
+        let size = blueprint.identity.configs.get(configuration).map_or(0, length);
+
+        self.prepare(Phase::Create, id);
+        let result = match &self.callbacks.proxy_on_context_create {
+            Some(f) => self.sandbox.call(f, (id, 0), budget.left()),
+            None => Ok(()),
+        };
+        self.finish_start(Phase::Create, result, budget)?;
+
+        for (phase, size) in [(Phase::Start, vm_size), (Phase::Configure, size)] {
+            self.prepare(phase, id);
+            let callback = match phase {
+                Phase::Start => &self.callbacks.proxy_on_vm_start,
+                _ => &self.callbacks.proxy_on_configure,
+            };
+            let result = match callback {
+                Some(f) => self.sandbox.call(f, (id, size), budget.left()),
+                None => Ok(1),
+            };
+            // Any number but 0 is true.
+            if self.finish_start(phase, result, budget)? == 0 {
+                let last_log = self.sandbox.data().last_log.clone();
+                return Err(LoadError::Refused { phase, last_log });
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_start<R>(&mut self, phase: Phase, result: Result<R, Crash>, budget: &mut StartBudget) -> Result<R, LoadError> {
+        wasi::flush(self.sandbox.data_mut());
+        budget.spend(&self.sandbox);
+        result.map_err(|crash| crashed(&mut self.sandbox, phase, crash))
+    }
+
+    fn new_context_id(&mut self) -> u32 {
+        // After four thousand million streams the count begins anew, past the ids that are still alive.
+        loop {
+            let id = self.next_context;
+            self.next_context = id.checked_add(1).unwrap_or(1);
+            if !self.sandbox.data().contexts.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// Gives a new stream its context under the root of this configuration.
+    pub(crate) fn create_context(&mut self, configuration: usize, budget: Duration) -> Result<u32, Crash> {
+        let id = self.new_context_id();
+        let state = self.sandbox.data_mut();
+        let root = state.roots.get(configuration).map_or(0, |r| r.id);
+        state.contexts.insert(id, root);
+        self.prepare(Phase::Create, id);
+        if let Some(f) = &self.callbacks.proxy_on_context_create {
+            self.sandbox.call(f, (id, root), budget.min(self.cpu_per_call))?;
+        }
+        Ok(id)
+    }
+
+    /// A headers callback; `None` when the guest has none.
+    pub(crate) fn headers(&mut self, phase: Phase, context: u32, count: u32, end: bool, budget: Duration) -> Option<Result<u32, Crash>> {
+        self.prepare(phase, context);
+        let callback = match phase {
+            Phase::RequestHeaders => &self.callbacks.proxy_on_request_headers,
+            _ => &self.callbacks.proxy_on_response_headers,
+        };
+        let budget = budget.min(self.cpu_per_call);
+        Some(match callback.as_ref()? {
+            Grown::Two(f) => self.sandbox.call(f, (context, count), budget),
+            Grown::Three(f) => self.sandbox.call(f, (context, count, u32::from(end)), budget),
+        })
+    }
+
+    /// A body callback; `None` when the guest has none.
+    pub(crate) fn body(&mut self, phase: Phase, context: u32, size: u32, end: bool, budget: Duration) -> Option<Result<u32, Crash>> {
+        self.prepare(phase, context);
+        let callback = match phase {
+            Phase::RequestBody => &self.callbacks.proxy_on_request_body,
+            _ => &self.callbacks.proxy_on_response_body,
+        };
+        Some(self.sandbox.call(callback.as_ref()?, (context, size, u32::from(end)), budget.min(self.cpu_per_call)))
+    }
+
+    /// A trailers callback; `None` when the guest has none.
+    pub(crate) fn trailers(&mut self, phase: Phase, context: u32, count: u32, budget: Duration) -> Option<Result<u32, Crash>> {
+        self.prepare(phase, context);
+        let callback = match phase {
+            Phase::RequestTrailers => &self.callbacks.proxy_on_request_trailers,
+            _ => &self.callbacks.proxy_on_response_trailers,
+        };
+        Some(self.sandbox.call(callback.as_ref()?, (context, count), budget.min(self.cpu_per_call)))
+    }
+
+    /// Done, log, delete; after it the context is gone, whatever the guest did.
+    pub(crate) fn end_context(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
+        let result = self.last_callbacks(context);
+        let state = self.sandbox.data_mut();
+        state.contexts.remove(&context);
+        state.paused.remove(&context);
+        result
+    }
+
+    fn last_callbacks(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
+        let budget = self.cpu_per_call;
+        if let Some(f) = &self.callbacks.proxy_on_done {
+            enter(self.sandbox.data_mut(), Phase::Done, context);
+            // Only a root's answer means anything: a stream ends in any case.
+            self.sandbox.call(f, (context,), budget).map_err(|c| (Phase::Done, c))?;
+            wasi::flush(self.sandbox.data_mut());
+        }
+        for (phase, callback) in [(Phase::Log, &self.callbacks.proxy_on_log), (Phase::Delete, &self.callbacks.proxy_on_delete)] {
+            if let Some(f) = callback {
+                enter(self.sandbox.data_mut(), phase, context);
+                self.sandbox.call(f, (context,), budget).map_err(|c| (phase, c))?;
+                wasi::flush(self.sandbox.data_mut());
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, phase: Phase, context: u32) {
+        enter(self.sandbox.data_mut(), phase, context);
+    }
+
+    pub(crate) fn state(&mut self) -> &mut State {
+        self.sandbox.data_mut()
+    }
+
+    /// Time of the last call and bytes of memory now.
+    pub(crate) fn last_used(&self) -> Duration {
+        self.sandbox.last_used()
+    }
+}
+
+fn enter(state: &mut State, phase: Phase, context: u32) {
+    state.phase = phase;
+    state.current = context;
+    state.effective = context;
+    state.asked = Asked::default();
+    if !phase.is_stream() {
+        state.writable = Writable::default();
+    }
+}
+
+/// What is left of the time to start.
+struct StartBudget(Duration);
+
+impl StartBudget {
+    fn left(&self) -> Duration {
+        self.0
+    }
+
+    fn spend(&mut self, sandbox: &Sandbox<State>) {
+        self.0 = self.0.saturating_sub(sandbox.last_used());
+    }
+}
+
+fn length(bytes: &bytes::Bytes) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+fn crashed(sandbox: &mut Sandbox<State>, phase: Phase, crash: Crash) -> LoadError {
+    let state = sandbox.data_mut();
+    wasi::flush(state);
+    LoadError::Crash { phase, crash: Box::new(crash), last_log: state.last_log.clone() }
+}
+
+/// `_initialize` and then `main` for a reactor, `_start` for a command: never both kinds.
+fn initialize(sandbox: &mut Sandbox<State>, instance: &Instance, budget: &mut StartBudget) -> Result<(), LoadError> {
+    let mut run = |sandbox: &mut Sandbox<State>, call: &dyn Fn(&mut Sandbox<State>, Duration) -> Result<(), Crash>| {
+        let result = call(sandbox, budget.left());
+        wasi::flush(sandbox.data_mut());
+        budget.spend(sandbox);
+        match result {
+            // Ending with 0 is how a command says that all is well.
+            Err(crash) if crash.kind != CrashKind::Exit(0) => Err(crashed(sandbox, Phase::Instantiate, crash)),
+            _ => Ok(()),
+        }
+    };
+    let unit = |sandbox: &mut Sandbox<State>, name: &str| -> Option<TypedFunc<(), ()>> {
+        instance.get_typed_func(sandbox.store(), name).ok()
+    };
+    if let Some(f) = unit(sandbox, "_initialize") {
+        run(sandbox, &|s, b| s.call(&f, (), b))?;
+        if let Ok(f) = instance.get_typed_func::<(u32, u32), u32>(sandbox.store(), "main") {
+            run(sandbox, &|s, b| s.call(&f, (0, 0), b).map(drop))?;
+        } else if let Ok(f) = instance.get_typed_func::<(), u32>(sandbox.store(), "__main_void") {
+            run(sandbox, &|s, b| s.call(&f, (), b).map(drop))?;
+        }
+    } else if let Some(f) = unit(sandbox, "_start") {
+        run(sandbox, &|s, b| s.call(&f, (), b))?;
+    }
+    Ok(())
+}

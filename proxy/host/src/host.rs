@@ -1,0 +1,178 @@
+//! The host: the engine, the linker and the state that all filters share; turns bytes into filters.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use sluice_abi::AbiVersion;
+use sluice_engine::{Code, Digest, Engine, EngineOptions, Limits, Sandbox};
+use wasmtime::{ExternType, FuncType, Linker, Module};
+
+use crate::{
+    Exports, Filter, FilterSpec, Grants, HostError, LoadError, Outside,
+    filter::{Blueprint, Identity},
+    linker,
+    pool::Pool,
+    shared::{Metrics, Queues, SharedData},
+    state::{Held, State},
+};
+
+/// What all guests reach through their hostcalls.
+pub(crate) struct Services {
+    pub(crate) outside: Arc<dyn Outside>,
+    pub(crate) data: SharedData,
+    pub(crate) queues: Queues,
+    pub(crate) metrics: Metrics,
+}
+
+/// One for the process.
+pub struct Host {
+    engine: Engine,
+    linker: Linker<Held>,
+    known: HashMap<(String, String), FuncType>,
+    services: Arc<Services>,
+}
+
+impl Host {
+    /// Sets up the engine and links the hostcall table.
+    ///
+    /// # Errors
+    /// [`HostError`] when the system refuses address space or a thread.
+    pub fn new(options: EngineOptions, outside: Arc<dyn Outside>) -> Result<Self, HostError> {
+        let engine = Engine::new(options)?;
+        let linker = linker::build(engine.wasmtime()).map_err(HostError::Linker)?;
+        let services = Arc::new(Services {
+            outside,
+            data: SharedData::default(),
+            queues: Queues::default(),
+            metrics: Metrics::default(),
+        });
+        let known = known_types(&engine, &linker, &services);
+        Ok(Self { engine, linker, known, services })
+    }
+
+    /// Compiles a module and checks that it is a filter. Takes CPU seconds for large modules.
+    ///
+    /// # Errors
+    /// [`LoadError`] that says what is wrong with it.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Code, LoadError> {
+        let code = Code::compile(&self.engine, bytes)?;
+        abi_version(code.module())?;
+        self.linker_for(code.module())?;
+        Ok(code)
+    }
+
+    /// Links, starts and configures a filter: one guest for each of `shards` workers.
+    ///
+    /// # Errors
+    /// [`LoadError`] that says in which step and how.
+    pub fn load(&self, spec: &FilterSpec, shards: usize) -> Result<Arc<Filter>, LoadError> {
+        let module = spec.code.module();
+        let identity = Identity {
+            name: spec.name.as_str().into(),
+            digest: spec.code.digest(),
+            abi: abi_version(module)?,
+            root_id: spec.root_id.clone(),
+            vm_id: spec.vm_id.clone(),
+            vm_config: Bytes::from(spec.vm_config.clone()),
+            configs: spec.configs.iter().map(|c| Bytes::from(c.clone())).collect(),
+            env: spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect(),
+            grants: spec.grants.clone(),
+            body_buffer: spec.body_buffer,
+        };
+        let pre = match self.linker_for(module)? {
+            Some(own) => own.instantiate_pre(module),
+            None => self.linker.instantiate_pre(module),
+        };
+        let blueprint = Arc::new(Blueprint {
+            engine: self.engine.clone(),
+            pre: pre.map_err(|e| LoadError::MissingImports(vec![format!("{e:#}")]))?,
+            identity: Arc::new(identity),
+            services: self.services.clone(),
+            limits: Limits { memory: spec.memory, ..Limits::default() },
+            cpu_per_call: spec.cpu_per_call,
+            cpu_start: spec.cpu_start,
+        });
+        let pool = Pool::build(&blueprint, spec.isolation, shards)?;
+        Ok(Arc::new(Filter::new(blueprint, pool, spec, exports(module))))
+    }
+
+    /// Checks every import. A linker of the module's own when it imports functions of WASI that few modules do.
+    fn linker_for(&self, module: &Module) -> Result<Option<Linker<Held>>, LoadError> {
+        let mut own: Option<Linker<Held>> = None;
+        let mut missing = Vec::new();
+        for import in module.imports() {
+            let (from, name) = (import.module(), import.name());
+            let ExternType::Func(wanted) = import.ty() else {
+                missing.push(format!("{from}.{name} (not a function)"));
+                continue;
+            };
+            let known = self.known.get(&(from.to_owned(), name.to_owned()));
+            if known.is_some_and(|known| known.matches(&wanted)) {
+                continue;
+            }
+            let linker = own.get_or_insert_with(|| self.linker.clone());
+            if !linker::adapt(linker, from, name, &wanted).map_err(|e| LoadError::MissingImports(vec![format!("{e:#}")]))? {
+                missing.push(match known {
+                    Some(known) => format!("{from}.{name} as {wanted} (it is {known} here)"),
+                    None => format!("{from}.{name}"),
+                });
+            }
+        }
+        missing.sort();
+        missing.dedup();
+        if missing.is_empty() { Ok(own) } else { Err(LoadError::MissingImports(missing)) }
+    }
+}
+
+/// The type of everything that the common linker has.
+fn known_types(engine: &Engine, linker: &Linker<Held>, services: &Arc<Services>) -> HashMap<(String, String), FuncType> {
+    // A linker tells types only to a store, so one is made for this and thrown away.
+    let nobody = Identity {
+        name: "".into(),
+        digest: Digest::of(&[]),
+        abi: AbiVersion::V0_2_1,
+        root_id: String::new(),
+        vm_id: String::new(),
+        vm_config: Bytes::new(),
+        configs: Vec::new(),
+        env: Vec::new(),
+        grants: Grants::default(),
+        body_buffer: 0,
+    };
+    let mut sandbox = Sandbox::new(engine, State::new(Arc::new(nobody), services.clone()), Limits::default());
+    let all: Vec<_> = linker
+        .iter(&mut *sandbox.store())
+        .filter_map(|(module, name, item)| Some((module.to_owned(), name.to_owned(), item.into_func()?)))
+        .collect();
+    all.into_iter().map(|(module, name, f)| ((module, name), f.ty(&*sandbox.store()))).collect()
+}
+
+fn abi_version(module: &Module) -> Result<AbiVersion, LoadError> {
+    let mut unknown = None;
+    for export in module.exports() {
+        if let Some(version) = AbiVersion::from_marker(export.name()) {
+            return Ok(version);
+        }
+        if export.name().starts_with("proxy_abi_") {
+            unknown = Some(export.name().to_owned());
+        }
+    }
+    let known = "0.1.0, 0.2.0 and 0.2.1";
+    Err(LoadError::Abi(match unknown {
+        Some(marker) => format!("speaks an ABI that is not known here ({marker}); known are {known}"),
+        None if module.exports().any(|e| e.name() == "_start") => format!(
+            "is no Proxy-Wasm filter: it exports no proxy_abi_version_… marker (known are {known}); it looks like a WASI command"
+        ),
+        None => format!("is no Proxy-Wasm filter: it exports no proxy_abi_version_… marker (known are {known})"),
+    }))
+}
+
+fn exports(module: &Module) -> Exports {
+    let has = |name: &str| module.get_export_index(name).is_some();
+    Exports {
+        request_body: has("proxy_on_request_body"),
+        response_body: has("proxy_on_response_body"),
+        response_trailers: has("proxy_on_response_trailers"),
+        edits_bodies: module.imports().any(|i| i.module() == "env" && i.name() == "proxy_set_buffer_bytes"),
+    }
+}

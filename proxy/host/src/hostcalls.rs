@@ -1,0 +1,73 @@
+//! The bodies of the hostcalls: plain Rust with no guest pointer in it, one file for each group of the table.
+//!
+//! A body takes the state and lifted arguments and returns lifted results or the status that the guest sees. It never
+//! calls the guest: what it asks for (a reply, a resume, a close) is recorded and carried out when the callback is over.
+
+mod buffers;
+mod clock;
+mod context;
+mod foreign;
+mod grpc_call;
+mod headers;
+mod http_call;
+mod legacy;
+mod log;
+mod metrics;
+mod properties;
+mod queues;
+mod shared_data;
+mod stream;
+
+pub(crate) use self::log::write as write_log;
+pub(crate) use self::{
+    buffers::*, clock::*, context::*, foreign::*, grpc_call::*, headers::*, http_call::*, legacy::*, log::*, metrics::*,
+    properties::*, queues::*, shared_data::*, stream::*,
+};
+
+use bytes::Bytes;
+use sluice_abi::{LogLevel, Status, hostcalls::Hostcall};
+
+use crate::{Phase, state::State};
+
+/// A value on its way to the guest.
+pub(crate) enum Value {
+    /// Nothing: the guest sees a null pointer and length zero.
+    Empty,
+    /// What stands in the state's scratch buffer.
+    Scratch,
+    /// Bytes that need no copy on the host's side.
+    Shared(Bytes),
+}
+
+/// Whether the guest may make this hostcall at this moment.
+///
+/// While a module starts and while its allocator runs there is no context to act on: only the calls that need none
+/// are answered. A call that was not granted fails in a way that the SDKs survive where the ABI knows such a way.
+#[inline]
+pub(crate) fn allowed(state: &mut State, call: Hostcall) -> Result<(), Status> {
+    if state.identity.grants.hostcalls & call.bit() != 0 && state.phase != Phase::Instantiate && !state.allocating {
+        return Ok(());
+    }
+    refuse(state, call)
+}
+
+#[cold]
+fn refuse(state: &mut State, call: Hostcall) -> Result<(), Status> {
+    let granted = state.identity.grants.hostcalls & call.bit() != 0;
+    let early = matches!(call.group(), "log" | "clock") && call != Hostcall::proxy_set_tick_period_milliseconds;
+    if granted && early {
+        return Ok(());
+    }
+    if state.refused & call.bit() == 0 {
+        state.refused |= call.bit();
+        let why = if !granted {
+            format!("{0} was refused: the capability is not granted (capabilities.hostcalls or .callouts of this filter)", call.name())
+        } else if state.allocating {
+            format!("{} was refused: the allocator runs below another hostcall", call.name())
+        } else {
+            format!("{} was refused: the module is still starting and has no context", call.name())
+        };
+        log::write(state, LogLevel::Warn, why.as_bytes());
+    }
+    Err(Status::InternalFailure)
+}

@@ -1,0 +1,33 @@
+//! `queues`: queues that guests share by name.
+
+use sluice_abi::{LogLevel, Status};
+
+use super::Value;
+use crate::state::State;
+
+pub(crate) fn proxy_register_shared_queue(state: &mut State, name: &[u8]) -> Result<u32, Status> {
+    state.services.queues.register(&state.identity.vm_id, name).ok_or_else(|| full(state, "registered"))
+}
+
+pub(crate) fn proxy_resolve_shared_queue(state: &mut State, vm_id: &[u8], name: &[u8]) -> Result<u32, Status> {
+    let vm_id = if vm_id.is_empty() { state.identity.vm_id.as_bytes() } else { vm_id };
+    state.services.queues.resolve(vm_id, name).ok_or(Status::NotFound)
+}
+
+pub(crate) fn proxy_enqueue_shared_queue(state: &mut State, queue: u32, value: &[u8]) -> Result<(), Status> {
+    match state.services.queues.push(queue, value) {
+        Some(true) => Ok(()),
+        Some(false) => Err(full(state, "added to")),
+        None => Err(Status::NotFound),
+    }
+}
+
+pub(crate) fn proxy_dequeue_shared_queue(state: &mut State, queue: u32) -> Result<Value, Status> {
+    let value = state.services.queues.pop(queue).ok_or(Status::NotFound)?.ok_or(Status::Empty)?;
+    Ok(if value.is_empty() { Value::Empty } else { Value::Shared(value) })
+}
+
+fn full(state: &mut State, what: &str) -> Status {
+    super::log::write(state, LogLevel::Warn, format!("a shared queue could not be {what}: the limit is reached").as_bytes());
+    Status::InternalFailure
+}

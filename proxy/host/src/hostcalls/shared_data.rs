@@ -1,0 +1,22 @@
+//! `shared_data`: values that all guests with one `vm_id` share.
+
+use sluice_abi::{LogLevel, Status};
+
+use super::Value;
+use crate::{shared::Refused, state::State};
+
+pub(crate) fn proxy_set_shared_data(state: &mut State, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
+    match state.services.data.set(&state.identity.vm_id, key, value, cas) {
+        Ok(()) => Ok(()),
+        Err(Refused::Mismatch) => Err(Status::CasMismatch),
+        Err(Refused::Full) => {
+            super::log::write(state, LogLevel::Warn, b"proxy_set_shared_data was refused: the shared data is full");
+            Err(Status::InternalFailure)
+        }
+    }
+}
+
+pub(crate) fn proxy_get_shared_data(state: &mut State, key: &[u8]) -> Result<(Value, u32), Status> {
+    let (value, cas) = state.services.data.get(&state.identity.vm_id, key).ok_or(Status::NotFound)?;
+    Ok((if value.is_empty() { Value::Empty } else { Value::Shared(value) }, cas))
+}

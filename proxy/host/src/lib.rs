@@ -1,0 +1,44 @@
+//! Proxy-Wasm semantics without I/O: filters, chains and exchanges for any embedder.
+//!
+//! The host knows no socket, no clock, no runtime and no proxy. An embedder gives it an [`Outside`], its own header
+//! types through [`RequestFields`] and [`ResponseFields`], and drives an [`Exchange`]: it says what came in and reads
+//! what to do next as a [`Step`].
+//!
+//! Three ideas: hostcalls never wait (they record what the filter asks for); the exchange is a state machine without
+//! I/O; the message is lent to the guest for one callback, never shared.
+
+mod body;
+mod callbacks;
+mod chain;
+mod error;
+mod exchange;
+mod filter;
+mod guest;
+mod head;
+mod host;
+mod hostcalls;
+mod inbox;
+mod linker;
+mod memory;
+mod message;
+mod outside;
+mod pool;
+mod shared;
+mod state;
+mod step;
+mod wasi;
+
+pub use body::Body;
+pub use chain::{Chain, Link};
+pub use error::{HostError, LoadError};
+pub use exchange::{Exchange, Outcome, Ran};
+pub use filter::{Exports, Filter, FilterSpec, Grants, Isolation};
+pub use head::{Fields, Head, InvalidHeader, RequestFields, RequestHead, ResponseFields, ResponseHead, TrailersHead};
+pub use host::Host;
+pub use inbox::{Event, Inbox};
+pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
+pub use outside::{CrashReport, LogLine, Outside};
+pub use step::{Fault, Phase, Reply, Step, Token};
+
+pub use sluice_abi::{AbiVersion, LogLevel, hostcalls::Hostcall};
+pub use sluice_engine::{Code, CodeError, Crash, CrashKind, Digest, EngineOptions, Facts, Import, ImportKind};

@@ -1,0 +1,152 @@
+//! What a guest's store holds: who it is, which context runs, the lent message and what the callback asked for.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sluice_engine::Inside;
+use wasmtime::{Memory, TypedFunc};
+
+use crate::{Direction, Message, Phase, Reply, filter::Identity, host::Services, inbox::Parked, wasi::Stdio};
+
+/// The store of a guest as Wasmtime sees it.
+pub(crate) type Held = Inside<State>;
+
+/// What a guest's store holds.
+pub(crate) struct State {
+    /// Which filter this is and what it was granted.
+    pub(crate) identity: Arc<Identity>,
+    /// Shared data, queues, metrics and the outside.
+    pub(crate) services: Arc<Services>,
+    /// The guest's memory; `None` only while a start function runs.
+    pub(crate) memory: Option<Memory>,
+    /// The guest's allocator; moved out while it runs.
+    pub(crate) allocator: Option<TypedFunc<u32, u32>>,
+    /// Bytes of a result on their way to the guest; kept so that its capacity is.
+    pub(crate) scratch: Vec<u8>,
+    /// What runs.
+    pub(crate) phase: Phase,
+    /// The allocator runs below a hostcall: nearly nothing else is allowed.
+    pub(crate) allocating: bool,
+    /// The context of the running callback.
+    pub(crate) current: u32,
+    /// The context that hostcalls act on; reset to `current` before every callback.
+    pub(crate) effective: u32,
+    /// Live contexts: the root of each, and its own id for a root.
+    pub(crate) contexts: HashMap<u32, u32, ContextHash>,
+    /// Root contexts in the order of the filter's configurations.
+    pub(crate) roots: Vec<Root>,
+    /// Streams that paused, so that other callbacks of this guest can continue them.
+    pub(crate) paused: HashMap<u32, Parked, ContextHash>,
+    /// The message of the stream that runs.
+    pub(crate) message: Option<Box<Message>>,
+    /// Whether the running callback may change request headers, response headers.
+    pub(crate) writable: Writable,
+    /// What the running callback asked for.
+    pub(crate) asked: Asked,
+    /// Half lines on standard output and error.
+    pub(crate) stdio: Stdio,
+    /// The last line the guest logged, for error texts.
+    pub(crate) last_log: String,
+    /// Hostcalls that were refused once already, so that each is logged once.
+    pub(crate) refused: u64,
+}
+
+/// One root context.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    /// Its context id.
+    pub(crate) id: u32,
+    /// Index into the filter's configurations.
+    pub(crate) configuration: usize,
+    /// Tick period asked for, milliseconds; 0 is off.
+    pub(crate) tick_period: u32,
+}
+
+/// Header maps that may be changed now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Writable {
+    pub(crate) request: bool,
+    pub(crate) response: bool,
+    pub(crate) request_trailers: bool,
+    pub(crate) response_trailers: bool,
+}
+
+/// What the running callback asked for; carried out when it has returned.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// A local response for the current stream.
+    pub(crate) reply: Option<Box<Reply>>,
+    /// Continue the request, the response.
+    pub(crate) resume_request: bool,
+    pub(crate) resume_response: bool,
+    /// Close the stream.
+    pub(crate) close: bool,
+}
+
+impl State {
+    pub(crate) fn new(identity: Arc<Identity>, services: Arc<Services>) -> Self {
+        Self {
+            identity,
+            services,
+            memory: None,
+            allocator: None,
+            scratch: Vec::new(),
+            phase: Phase::Instantiate,
+            allocating: false,
+            current: 0,
+            effective: 0,
+            contexts: HashMap::default(),
+            roots: Vec::new(),
+            paused: HashMap::default(),
+            message: None,
+            writable: Writable::default(),
+            asked: Asked::default(),
+            stdio: Stdio::default(),
+            last_log: String::new(),
+            refused: 0,
+        }
+    }
+
+    /// The root of the effective context.
+    pub(crate) fn effective_root(&mut self) -> Option<&mut Root> {
+        let root = *self.contexts.get(&self.effective)?;
+        self.roots.iter_mut().find(|r| r.id == root)
+    }
+
+    /// The message, if the effective context is the stream it belongs to.
+    pub(crate) fn message(&self) -> Option<&Message> {
+        if self.effective == self.current { self.message.as_deref() } else { None }
+    }
+
+    /// The message, if the effective context is the stream it belongs to.
+    pub(crate) fn message_mut(&mut self) -> Option<&mut Message> {
+        if self.effective == self.current { self.message.as_deref_mut() } else { None }
+    }
+
+    /// The body in hand, if it is that of this direction.
+    pub(crate) fn body_mut(&mut self, direction: Direction) -> Option<&mut crate::Body> {
+        if matches!(self.phase, Phase::RequestHeaders | Phase::ResponseHeaders) {
+            return None;
+        }
+        match self.message_mut()?.body.as_mut() {
+            Some((d, body)) if *d == direction => Some(body),
+            _ => None,
+        }
+    }
+}
+
+/// Context ids are small numbers given out in order: multiplying spreads them well enough.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct ContextHasher(u64);
+pub(crate) type ContextHash = std::hash::BuildHasherDefault<ContextHasher>;
+
+impl std::hash::Hasher for ContextHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u32(u32::from(*b)));
+    }
+    fn write_u32(&mut self, value: u32) {
+        self.0 = (self.0 ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}

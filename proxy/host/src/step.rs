@@ -1,0 +1,157 @@
+//! The words spoken with an embedder: what to do next, what to answer, what went wrong.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use sluice_engine::CrashKind;
+
+/// What an embedder does after it gave the exchange something.
+#[derive(Debug)]
+pub enum Step {
+    /// Every filter let it pass.
+    Continue,
+    /// A filter paused; what it holds comes out later.
+    Hold,
+    /// A filter answered by itself; nothing more of the request goes upstream.
+    Reply(Box<Reply>),
+    /// A filter failed and its policy is to fail closed.
+    Fail(Box<Fault>),
+    /// A filter closed the stream.
+    Reset,
+}
+
+/// An answer that did not come from an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 to 599.
+    pub status: u16,
+    /// Fields in order; names and values were checked.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// The filter's own words for the log.
+    pub details: String,
+    /// gRPC status for gRPC clients.
+    pub grpc_status: Option<u32>,
+    /// Which filter said it.
+    pub filter: Arc<str>,
+}
+
+/// The one vocabulary of what goes wrong: in responses, logs, spans and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Token {
+    /// A guest did what it must not.
+    Trap,
+    /// A CPU budget is used up.
+    CpuExceeded,
+    /// A memory ceiling was reached.
+    MemoryExceeded,
+    /// A guest could not be started.
+    StartFailed,
+    /// A body is larger than a filter may hold.
+    BodyTooLarge,
+    /// A callout failed.
+    CalloutFailed,
+    /// A filter is out of service after too many crashes.
+    Quarantined,
+    /// A filter paused and nothing continued the stream in time.
+    PausedTooLong,
+}
+
+impl Token {
+    /// The token as it is written everywhere.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::CpuExceeded => "cpu_exceeded",
+            Self::MemoryExceeded => "memory_exceeded",
+            Self::StartFailed => "start_failed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::CalloutFailed => "callout_failed",
+            Self::Quarantined => "quarantined",
+            Self::PausedTooLong => "paused_too_long",
+        }
+    }
+}
+
+impl From<CrashKind> for Token {
+    fn from(kind: CrashKind) -> Self {
+        match kind {
+            CrashKind::CpuExceeded => Self::CpuExceeded,
+            CrashKind::MemoryExceeded => Self::MemoryExceeded,
+            CrashKind::Trap | CrashKind::Exit(_) | CrashKind::HostPanic => Self::Trap,
+        }
+    }
+}
+
+/// A filter that failed an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of failure.
+    pub token: Token,
+    /// Which filter.
+    pub filter: Arc<str>,
+    /// In which callback.
+    pub phase: Phase,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "filter={} kind={} phase={}", self.filter, self.token.name(), self.phase.name())
+    }
+}
+
+/// What a guest is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(missing_docs, reason = "the names are those of the callbacks")]
+pub enum Phase {
+    /// Instantiation, `_initialize`, `_start`, `main`.
+    #[default]
+    Instantiate,
+    Start,
+    Configure,
+    Create,
+    RequestHeaders,
+    RequestBody,
+    RequestTrailers,
+    ResponseHeaders,
+    ResponseBody,
+    ResponseTrailers,
+    Done,
+    Log,
+    Delete,
+}
+
+impl Phase {
+    /// The name in logs, spans and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Instantiate => "instantiate",
+            Self::Start => "start",
+            Self::Configure => "configure",
+            Self::Create => "create",
+            Self::RequestHeaders => "request_headers",
+            Self::RequestBody => "request_body",
+            Self::RequestTrailers => "request_trailers",
+            Self::ResponseHeaders => "response_headers",
+            Self::ResponseBody => "response_body",
+            Self::ResponseTrailers => "response_trailers",
+            Self::Done => "done",
+            Self::Log => "log",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Whether a stream's callback runs, in which it may answer, continue and close.
+    pub(crate) const fn is_stream(self) -> bool {
+        matches!(
+            self,
+            Self::RequestHeaders
+                | Self::RequestBody
+                | Self::RequestTrailers
+                | Self::ResponseHeaders
+                | Self::ResponseBody
+                | Self::ResponseTrailers
+        )
+    }
+}
