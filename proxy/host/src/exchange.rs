@@ -76,6 +76,8 @@ struct Half {
     closed: bool,
     /// A filter changed a body's bytes.
     edited: bool,
+    /// How long the body is going to be, where the head said so.
+    declared: u64,
 }
 
 /// How a filter fared in an exchange.
@@ -179,6 +181,12 @@ impl Exchange {
         self.run_trailers(Direction::Response, 0)
     }
 
+    /// Tells how long the body of this direction is going to be: a filter that begins to hold more than it may is
+    /// stopped at once, while there is still time for a proper answer.
+    pub fn declare_length(&mut self, direction: Direction, bytes: u64) {
+        self.half_mut(direction).declared = bytes;
+    }
+
     /// Whether the head of this direction passed every filter.
     pub fn headers_passed(&self, direction: Direction) -> bool {
         self.half(direction).headers_passed
@@ -193,6 +201,11 @@ impl Exchange {
     pub fn take_body(&mut self, direction: Direction) -> (Bytes, bool) {
         let half = self.half_mut(direction);
         (half.out.take(), half.out_end)
+    }
+
+    /// Whether a filter was entered and its context still has to be ended.
+    pub fn opened(&self) -> bool {
+        self.slots.iter().any(|s| s.guest.is_some())
     }
 
     /// Whether a filter changed body bytes in this direction.

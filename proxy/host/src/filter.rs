@@ -68,23 +68,55 @@ pub struct Grants {
     pub hostcalls: u64,
     /// Names of WASI functions; `None` grants all that the host has.
     pub wasi: Option<Vec<String>>,
+    /// Properties by path with dots, which grants all below it too; `None` grants all.
+    pub properties: Option<Vec<String>>,
+    /// Names of foreign functions; `None` grants all that the host has.
+    pub foreign: Option<Vec<String>>,
+    /// Namespaces of shared data and queues; `None` grants the filter's own and those it is told the name of.
+    pub shared_data: Option<Vec<String>>,
 }
 
 impl Default for Grants {
     fn default() -> Self {
-        Self { hostcalls: Hostcall::ALL.iter().filter(|h| h.granted_by_default()).map(|h| h.bit()).sum(), wasi: None }
+        Self::with(Hostcall::ALL.iter().filter(|h| h.granted_by_default()).map(|h| h.bit()).sum())
     }
 }
 
 impl Grants {
     /// Every hostcall and every WASI function.
     pub fn all() -> Self {
-        Self { hostcalls: Hostcall::ALL.iter().map(|h| h.bit()).sum(), wasi: None }
+        Self::with(Hostcall::ALL.iter().map(|h| h.bit()).sum())
+    }
+
+    fn with(hostcalls: u64) -> Self {
+        Self { hostcalls, wasi: None, properties: None, foreign: None, shared_data: None }
     }
 
     pub(crate) fn wasi(&self, name: &str) -> bool {
-        self.wasi.as_ref().is_none_or(|names| names.iter().any(|n| n == name))
+        granted(&self.wasi, name.as_bytes())
     }
+
+    pub(crate) fn foreign(&self, name: &[u8]) -> bool {
+        granted(&self.foreign, name)
+    }
+
+    pub(crate) fn shared_data(&self, vm_id: &[u8]) -> bool {
+        granted(&self.shared_data, vm_id)
+    }
+
+    /// Whether a property may be read or set; `path` has its segments joined by NUL.
+    pub(crate) fn property(&self, path: &[u8]) -> bool {
+        let same = |name: &str| {
+            let mut pairs = name.bytes().zip(path);
+            pairs.all(|(n, p)| n == *p || (n == b'.' && *p == 0))
+                && (path.len() == name.len() || (path.len() > name.len() && path[name.len()] == 0))
+        };
+        self.properties.as_ref().is_none_or(|names| names.iter().any(|n| same(n)))
+    }
+}
+
+fn granted(list: &Option<Vec<String>>, name: &[u8]) -> bool {
+    list.as_ref().is_none_or(|names| names.iter().any(|n| n.as_bytes() == name))
 }
 
 /// Which filter a guest belongs to, as its hostcalls see it.

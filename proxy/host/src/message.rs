@@ -26,6 +26,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message of which only these facts are known yet.
+    pub fn new(facts: ExchangeFacts) -> Self {
+        Self { facts, ..Self::default() }
+    }
+
     /// What filters set with `proxy_set_property`: path (segments joined by NUL) and value.
     pub fn set_properties(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.properties.iter().map(|(p, v)| (&p[..], &v[..]))

@@ -1,1 +1,31 @@
-//! placeholder
+//! The Pingora embedder: listeners, routing, upstreams and answers around the host's exchanges.
+//!
+//! The only crate that names Pingora. [`run`] serves a configuration, [`check`] loads it without serving.
+
+mod access_log;
+mod answer;
+mod build;
+mod cause;
+mod check;
+mod context;
+mod echo;
+mod framing;
+mod heads;
+mod listen;
+mod live;
+mod load;
+mod logging;
+mod normalize;
+mod outside;
+mod proxy;
+mod request;
+mod response;
+mod route;
+mod serve;
+mod site;
+mod upstream;
+mod world;
+
+pub use check::{CheckReport, CheckedFilter, check};
+pub use load::{FilterProblem, RunError};
+pub use serve::run;

@@ -77,6 +77,17 @@ impl Exchange {
                 }
                 Verdict::Pause => {
                     self.held_mut(index, direction).stopped = Some(Stopped::Body);
+                    if !end && self.declared_over_cap(index, direction) {
+                        match self.fail(index, Token::BodyTooLarge, phase) {
+                            Some(fault) => return self.stop(direction, Verdict::Fail(fault)),
+                            None => {
+                                let held = self.held_mut(index, direction);
+                                held.stopped = None;
+                                data = held.body.take();
+                                continue;
+                            }
+                        }
+                    }
                     self.park(index);
                     return Step::Hold;
                 }
@@ -205,6 +216,11 @@ impl Exchange {
         let (Some(slot), Some(link)) = (self.slots.get(index), self.chain.links().get(index)) else { return false };
         let held = slot.held(direction);
         held.stopped.is_some() && held.body.len() + more > link.filter.blueprint.identity.body_buffer
+    }
+
+    fn declared_over_cap(&self, index: usize, direction: Direction) -> bool {
+        let cap = self.chain.links().get(index).map_or(usize::MAX, |l| l.filter.blueprint.identity.body_buffer);
+        usize::try_from(self.half(direction).declared).unwrap_or(usize::MAX) > cap
     }
 
     fn wants_body(&self, index: usize, direction: Direction) -> bool {

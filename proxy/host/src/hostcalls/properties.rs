@@ -16,6 +16,10 @@ const MAX_SET: usize = 64 << 10;
 type Found = Option<()>;
 
 pub(crate) fn proxy_get_property(state: &mut State, path: &[u8]) -> Result<Value, Status> {
+    // A property that is not granted does not exist for the filter.
+    if !state.identity.grants.property(path) {
+        return Err(Status::NotFound);
+    }
     let mut out = std::mem::take(&mut state.scratch);
     out.clear();
     let found = lookup(state, path, &mut out);

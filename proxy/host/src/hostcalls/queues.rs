@@ -6,11 +6,17 @@ use super::Value;
 use crate::state::State;
 
 pub(crate) fn proxy_register_shared_queue(state: &mut State, name: &[u8]) -> Result<u32, Status> {
+    if !state.identity.grants.shared_data(state.identity.vm_id.as_bytes()) {
+        return Err(full(state, "registered"));
+    }
     state.services.queues.register(&state.identity.vm_id, name).ok_or_else(|| full(state, "registered"))
 }
 
 pub(crate) fn proxy_resolve_shared_queue(state: &mut State, vm_id: &[u8], name: &[u8]) -> Result<u32, Status> {
     let vm_id = if vm_id.is_empty() { state.identity.vm_id.as_bytes() } else { vm_id };
+    if !state.identity.grants.shared_data(vm_id) {
+        return Err(Status::NotFound);
+    }
     state.services.queues.resolve(vm_id, name).ok_or(Status::NotFound)
 }
 
@@ -28,6 +34,6 @@ pub(crate) fn proxy_dequeue_shared_queue(state: &mut State, queue: u32) -> Resul
 }
 
 fn full(state: &mut State, what: &str) -> Status {
-    super::log::write(state, LogLevel::Warn, format!("a shared queue could not be {what}: the limit is reached").as_bytes());
+    super::log::write(state, LogLevel::Warn, format!("a shared queue was not {what}: a limit is reached or nothing is granted").as_bytes());
     Status::InternalFailure
 }

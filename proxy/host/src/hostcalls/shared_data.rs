@@ -6,6 +6,10 @@ use super::Value;
 use crate::{shared::Refused, state::State};
 
 pub(crate) fn proxy_set_shared_data(state: &mut State, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
+    if !state.identity.grants.shared_data(state.identity.vm_id.as_bytes()) {
+        super::log::write(state, LogLevel::Warn, b"proxy_set_shared_data was refused: capabilities.shared_data does not name this vm_id");
+        return Err(Status::InternalFailure);
+    }
     match state.services.data.set(&state.identity.vm_id, key, value, cas) {
         Ok(()) => Ok(()),
         Err(Refused::Mismatch) => Err(Status::CasMismatch),
@@ -17,6 +21,9 @@ pub(crate) fn proxy_set_shared_data(state: &mut State, key: &[u8], value: &[u8],
 }
 
 pub(crate) fn proxy_get_shared_data(state: &mut State, key: &[u8]) -> Result<(Value, u32), Status> {
+    if !state.identity.grants.shared_data(state.identity.vm_id.as_bytes()) {
+        return Err(Status::NotFound);
+    }
     let (value, cas) = state.services.data.get(&state.identity.vm_id, key).ok_or(Status::NotFound)?;
     Ok((if value.is_empty() { Value::Empty } else { Value::Shared(value) }, cas))
 }

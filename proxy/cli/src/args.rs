@@ -1,0 +1,117 @@
+//! The command line as it is written: commands, options, help and examples. What they do stands in `cmd/`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// The whole command line.
+#[derive(Parser)]
+#[command(
+    name = "sluice",
+    version,
+    about = "A reverse proxy whose middleware is WebAssembly",
+    after_help = "Examples:
+  sluice check -c conf/quickstart.yaml     find every mistake before it serves
+  sluice run -c conf/quickstart.yaml       serve; Ctrl-C drains and ends
+  sluice inspect hello.wasm                what a filter needs and sees
+
+Exit status: 0 good, 1 something is wrong and was said, 2 a wrong command line.
+`sluice help COMMAND` says more about each command."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One command.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve a configuration until the process is told to stop
+    #[command(after_help = "Examples:
+  sluice run -c sluice.yaml
+  GREETING=hi sluice run -c conf/secrets.yaml     `${GREETING}` in the file becomes `hi`
+
+SIGINT (Ctrl-C) and SIGTERM stop listening, let requests in flight end, and exit with status 0.")]
+    Run(ConfigFile),
+
+    /// Check a configuration: every mistake of the file, then each filter compiled, started and configured
+    #[command(after_help = "Examples:
+  sluice check -c sluice.yaml
+  sluice check -c sluice.yaml --json | jq .ok
+
+Nothing listens and nothing is sent. Exit status: 0 when the file would be served, 1 when not.")]
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        output: Output,
+    },
+
+    /// Say what a module is: ABI, imports and the capability each needs, exports, memory, size, digest
+    #[command(after_help = "Examples:
+  sluice inspect filters/rust/hello/hello.wasm
+  sluice inspect hello.wasm --json | jq -r .digest
+
+The module is read and validated, not run. Exit status: 0 when it is a module, 1 when it is something else.")]
+    Inspect {
+        /// The module
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+
+    /// Print the JSON Schema of the configuration file
+    #[command(after_help = "Examples:
+  sluice schema > sluice.schema.json
+
+With this first line in a configuration, editors complete and check it:
+  # yaml-language-server: $schema=./sluice.schema.json")]
+    Schema,
+
+    /// Print the completions of a shell
+    #[command(after_help = "Examples:
+  sluice completions bash > ~/.local/share/bash-completion/completions/sluice
+  sluice completions zsh > ~/.zfunc/_sluice
+  sluice completions fish > ~/.config/fish/completions/sluice.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Which configuration.
+#[derive(Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file
+    #[arg(short, long = "config", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// How a result is printed.
+#[derive(Args)]
+pub(crate) struct Output {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_command_has_an_example() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n  "), "{} shows no example", sub.get_name());
+            assert!(help.contains(&format!("sluice {}", sub.get_name())), "{}: {help}", sub.get_name());
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The commands, one file each: every one turns arguments into a result that is printed, and an exit status.
+
+mod check;
+mod completions;
+mod inspect;
+mod run;
+mod schema;
+
+use std::process::ExitCode;
+
+use crate::{args::Command, explain::Failure};
+
+/// Runs one command.
+///
+/// # Errors
+/// [`Failure`], which the caller prints.
+pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Run(config) => run::run(&config.config),
+        Command::Check { config, output } => check::run(&config.config, output.json),
+        Command::Inspect { file, output } => inspect::run(&file, output.json),
+        Command::Schema => schema::run(),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

@@ -1,0 +1,196 @@
+//! The case file: filters, what the client sends, what the upstream answers, what is expected.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::Expect;
+
+/// A name and a value of a header. Each character is one byte (Latin-1), so that every value can be written.
+pub type Pair = (String, String);
+
+/// One case: one exchange or several, through one chain.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What holds, as a sentence.
+    pub name: String,
+    /// The chain, in the order of requests.
+    pub filters: Vec<Use>,
+    /// `shared` or `request`; both when it is not said.
+    pub isolation: Option<Isolated>,
+    /// What the client sends.
+    #[serde(default)]
+    pub request: Message,
+    /// What the upstream answers.
+    #[serde(default)]
+    pub upstream: Upstream,
+    /// What is expected of the first exchange.
+    #[serde(default)]
+    pub expect: Expect,
+    /// Further exchanges on the same guests.
+    #[serde(default)]
+    pub then: Vec<Talk>,
+    /// The exchanges run at the same time, one event of each in turn, instead of one after the other.
+    #[serde(default)]
+    pub together: bool,
+    /// Properties of the route: path with dots, value.
+    #[serde(default)]
+    pub properties: Vec<Pair>,
+    /// The chain does not load, and the error contains this.
+    pub refused: Option<String>,
+    /// Messages that the filters log when they are let go of, exactly.
+    pub ending: Option<Vec<String>>,
+}
+
+/// One exchange.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Talk {
+    /// What the client sends.
+    pub request: Message,
+    /// What the upstream answers.
+    pub upstream: Upstream,
+    /// What is expected.
+    pub expect: Expect,
+    /// Virtual milliseconds that pass before it.
+    pub after_ms: u64,
+}
+
+/// `isolation` of every filter of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolated {
+    /// One guest for all exchanges.
+    Shared,
+    /// A fresh guest for each.
+    Request,
+}
+
+/// One filter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Use {
+    /// Which module: whoever plays the case knows where it is found.
+    pub module: String,
+    /// Its name; the module's when it is not said.
+    pub name: Option<String>,
+    /// Its configuration.
+    #[serde(default)]
+    pub config: String,
+    /// Several configurations: one place in the chain for each.
+    #[serde(default)]
+    pub configs: Vec<String>,
+    /// What `proxy_on_vm_start` reads.
+    #[serde(default)]
+    pub vm_config: String,
+    /// Which root context of the module.
+    #[serde(default)]
+    pub root_id: String,
+    /// Namespace of shared data and queues.
+    #[serde(default)]
+    pub vm_id: String,
+    /// Environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Goes on without the filter when it fails.
+    #[serde(default)]
+    pub fail_open: bool,
+    /// Its ceilings.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Names of the hostcalls it is granted, or the one word `all`; the default set when it is not said.
+    pub hostcalls: Option<Vec<String>>,
+    /// Names of the WASI functions it is granted; all when it is not said.
+    pub wasi: Option<Vec<String>>,
+}
+
+/// Ceilings of a filter; generous where nothing is said.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "they are the limits of the configuration, with their unit")]
+pub struct Limits {
+    pub cpu_per_call_ms: u64,
+    pub cpu_per_request_ms: u64,
+    pub cpu_start_ms: u64,
+    pub memory_mib: usize,
+    pub body_buffer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { cpu_per_call_ms: 5_000, cpu_per_request_ms: 20_000, cpu_start_ms: 20_000, memory_mib: 64, body_buffer: 1 << 20 }
+    }
+}
+
+/// What the client sends.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Message {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The `Host` field; none when empty.
+    pub authority: String,
+    /// Fields in order.
+    pub headers: Vec<Pair>,
+    /// Pieces in which the body comes; an empty list is no body, an empty last piece is a late end.
+    pub body: Vec<String>,
+    /// Trailers; an empty list is none.
+    pub trailers: Vec<Pair>,
+    /// The client goes away after this many events of the exchange.
+    pub leaves_after: Option<usize>,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            path: "/".into(),
+            authority: "a.test".into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            trailers: Vec::new(),
+            leaves_after: None,
+        }
+    }
+}
+
+/// What the upstream answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upstream {
+    /// The status.
+    pub status: u16,
+    /// Fields in order.
+    pub headers: Vec<Pair>,
+    /// Pieces of the body, as in [`Message::body`].
+    pub body: Vec<String>,
+    /// Trailers; an empty list is none.
+    pub trailers: Vec<Pair>,
+    /// It answers as soon as it has the head of the request.
+    pub early: bool,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self { status: 200, headers: Vec::new(), body: vec!["hello".into()], trailers: Vec::new(), early: false }
+    }
+}
+
+impl Case {
+    /// Every exchange of the case in order.
+    pub fn talks(&self) -> Vec<Talk> {
+        let first = Talk { request: self.request.clone(), upstream: self.upstream.clone(), expect: self.expect.clone(), after_ms: 0 };
+        std::iter::once(first).chain(self.then.iter().cloned()).collect()
+    }
+}
+
+/// Reads every case of a file: one YAML document each.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub fn parse(text: &str) -> Result<Vec<Case>, String> {
+    yaml_serde::Deserializer::from_str(text).map(|document| Case::deserialize(document).map_err(|e| e.to_string())).collect()
+}

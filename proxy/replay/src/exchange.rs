@@ -1,0 +1,264 @@
+//! One exchange of a case: feeds its events to the chain and collects what comes out at both ends.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header::HOST};
+use sluice_host::{
+    Chain, Direction, Exchange, ExchangeFacts, Head, Message, Outside, Reply, RequestHead, ResponseHead, Step, TrailersHead,
+};
+
+use crate::{
+    Exchanged, RequestParts, ResponseParts, Seen, Stage, Talk,
+    case::{self, Pair},
+};
+
+/// Something that comes in from one of the two sides.
+enum Event {
+    Headers(Direction, Option<ResponseParts>, bool),
+    Body(Direction, Bytes, bool),
+    Trailers(Direction, HeaderMap),
+}
+
+/// An exchange under way.
+pub(crate) struct Run {
+    exchange: Exchange,
+    todo: VecDeque<Event>,
+    /// Events that are left until the client goes away.
+    patience: Option<usize>,
+    pub(crate) seen: Exchanged,
+}
+
+impl Run {
+    /// Writes down all that will happen.
+    pub(crate) fn new(chain: &Chain, talk: &Talk, mut facts: ExchangeFacts) -> Result<Self, String> {
+        facts.started = Stage.wall_clock();
+        facts.started_monotonic = Stage.monotonic();
+        let mut message = Message::default();
+        message.request = Some(Box::new(RequestHead(request(&talk.request)?)));
+        message.facts = facts;
+        let (sent, answered) = (&talk.request, &talk.upstream);
+        let mut todo = VecDeque::new();
+        write(&mut todo, Direction::Request, None, &sent.body, &sent.trailers)?;
+        let at = if answered.early { 1 } else { todo.len() };
+        let mut answer = VecDeque::new();
+        let head = response(answered.status, fields(&answered.headers)?)?;
+        write(&mut answer, Direction::Response, Some(head), &answered.body, &answered.trailers)?;
+        let rest = todo.split_off(at);
+        todo.extend(answer.into_iter().chain(rest));
+        Ok(Self { exchange: chain.open(Box::new(message)), todo, patience: sent.leaves_after, seen: Exchanged::default() })
+    }
+
+    /// Feeds one event; false when nothing is left.
+    pub(crate) fn advance(&mut self) -> bool {
+        if self.patience == Some(0) {
+            self.todo.clear();
+        }
+        self.patience = self.patience.map(|n| n.saturating_sub(1));
+        // An upstream does not answer what it has not been asked.
+        if let Some(Event::Headers(Direction::Response, ..)) = self.todo.front()
+            && !self.seen.replied
+            && !self.seen.upstream.as_ref().is_some_and(|seen| seen.complete || self.todo.len() > 1 && self.answers_early())
+        {
+            self.todo.clear();
+        }
+        let Some(event) = self.todo.pop_front() else { return false };
+        Stage.pass(Duration::from_millis(1));
+        let (name, step) = self.feed(event);
+        self.seen.steps.push(format!("{name}: {}", word(&step)));
+        self.settle(step);
+        while let Some(event) = self.exchange.inbox().and_then(|inbox| inbox.try_next()) {
+            let step = self.exchange.handle(event);
+            self.seen.steps.push(format!("told: {}", word(&step)));
+            self.settle(step);
+        }
+        true
+    }
+
+    fn answers_early(&self) -> bool {
+        self.todo.iter().any(|event| matches!(event, Event::Body(Direction::Request, ..) | Event::Trailers(Direction::Request, _)))
+    }
+
+    fn feed(&mut self, event: Event) -> (String, Step) {
+        let exchange = &mut self.exchange;
+        match event {
+            Event::Headers(Direction::Request, _, end) => (format!("request headers end={end}"), exchange.request_headers(end)),
+            Event::Headers(Direction::Response, head, end) => {
+                exchange.message().response = head.map(|h| Box::new(ResponseHead(h)) as Box<dyn Head>);
+                (format!("response headers end={end}"), exchange.response_headers(end))
+            }
+            Event::Body(direction, bytes, end) => {
+                let facts = &mut exchange.message().facts;
+                let size = bytes.len();
+                match direction {
+                    Direction::Request => {
+                        facts.request_bytes += size as u64;
+                        (format!("request body size={size} end={end}"), exchange.request_body(bytes, end))
+                    }
+                    Direction::Response => {
+                        facts.response_bytes += size as u64;
+                        (format!("response body size={size} end={end}"), exchange.response_body(bytes, end))
+                    }
+                }
+            }
+            Event::Trailers(direction, map) => {
+                let trailers: Option<Box<dyn Head>> = Some(Box::new(TrailersHead(map)));
+                match direction {
+                    Direction::Request => {
+                        exchange.message().request_trailers = trailers;
+                        ("request trailers".into(), exchange.request_trailers())
+                    }
+                    Direction::Response => {
+                        exchange.message().response_trailers = trailers;
+                        ("response trailers".into(), exchange.response_trailers())
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries out what the chain said, then collects what came out.
+    fn settle(&mut self, step: Step) {
+        match step {
+            Step::Continue | Step::Hold => {}
+            Step::Reply(reply) => self.reply(*reply),
+            Step::Fail(fault) => {
+                self.seen.fault = Some(format!("{} in {} of {}", fault.token.name(), fault.phase.name(), fault.filter));
+                self.todo.clear();
+                return;
+            }
+            Step::Reset => {
+                self.seen.reset = true;
+                self.todo.clear();
+                return;
+            }
+        }
+        collect(&mut self.exchange, Direction::Request, &mut self.seen.upstream);
+        collect(&mut self.exchange, Direction::Response, &mut self.seen.client);
+    }
+
+    /// An answer to the request walks back through the chain; one to the response takes its place, if that can be.
+    fn reply(&mut self, reply: Reply) {
+        let answered = self.exchange.message().response.is_some();
+        self.todo.clear();
+        self.seen.replied = true;
+        let mut map = HeaderMap::new();
+        reply.headers.iter().for_each(|(n, v)| drop(map.append(n.clone(), v.clone())));
+        let Ok(head) = response(reply.status, map) else { return };
+        if !answered {
+            let body = if reply.body.is_empty() { Vec::new() } else { vec![reply.body] };
+            schedule(&mut self.todo, Direction::Response, Some(head), body, None);
+        } else if self.seen.client.is_none() {
+            let mut seen = Seen { complete: true, body: reply.body.to_vec(), ..Seen::default() };
+            ResponseHead(head).visit(&mut |n, v| seen.pairs.push((n.to_vec(), v.to_vec())));
+            self.seen.client = Some(seen);
+        } else {
+            self.seen.reset = true;
+        }
+    }
+
+    /// The exchange is over.
+    pub(crate) fn finish(mut self) -> Exchanged {
+        self.todo.clear();
+        let holds = [Direction::Request, Direction::Response].map(|d| self.exchange.holder(d).map(ToString::to_string));
+        self.seen.held = holds.into_iter().flatten().next().filter(|_| self.seen.fault.is_none() && !self.seen.replied && !self.seen.reset);
+        for (direction, side) in [(Direction::Request, &mut self.seen.upstream), (Direction::Response, &mut self.seen.client)] {
+            if let Some(seen) = side.as_mut().filter(|_| self.exchange.edited(direction)) {
+                seen.correct_length();
+            }
+        }
+        self.exchange.finish();
+        self.seen.outcomes = self.exchange.ran().map(|ran| (ran.filter.to_string(), ran.outcome.name().to_owned())).collect();
+        self.seen
+    }
+}
+
+/// Takes what passed every filter.
+fn collect(exchange: &mut Exchange, direction: Direction, side: &mut Option<Seen>) {
+    if !exchange.headers_passed(direction) || side.as_ref().is_some_and(|seen| seen.complete) {
+        return;
+    }
+    let (bytes, end) = exchange.take_body(direction);
+    let passed = exchange.trailers_passed(direction);
+    let message = exchange.message();
+    let (head, trailers) = match direction {
+        Direction::Request => (&message.request, &message.request_trailers),
+        Direction::Response => (&message.response, &message.response_trailers),
+    };
+    let list = |head: &Option<Box<dyn Head>>| {
+        let mut pairs = Vec::new();
+        if let Some(head) = head {
+            head.visit(&mut |n, v| pairs.push((n.to_vec(), v.to_vec())));
+        }
+        pairs
+    };
+    let seen = side.get_or_insert_with(|| Seen { pairs: list(head), ..Seen::default() });
+    if !bytes.is_empty() {
+        seen.pieces.push(bytes.to_vec());
+        seen.body.extend_from_slice(&bytes);
+    }
+    if end || passed {
+        seen.complete = true;
+        seen.trailers = list(trailers);
+    }
+}
+
+fn word(step: &Step) -> &'static str {
+    match step {
+        Step::Continue => "continue",
+        Step::Hold => "hold",
+        Step::Reply(_) => "reply",
+        Step::Fail(_) => "fail",
+        Step::Reset => "reset",
+    }
+}
+
+fn write(todo: &mut VecDeque<Event>, direction: Direction, head: Option<ResponseParts>, body: &[String], trailers: &[Pair]) -> Result<(), String> {
+    let body = body.iter().map(|piece| Bytes::copy_from_slice(piece.as_bytes())).collect();
+    let trailers = if trailers.is_empty() { None } else { Some(fields(trailers)?) };
+    schedule(todo, direction, head, body, trailers);
+    Ok(())
+}
+
+/// Puts a message behind what is to come; the end of the stream is where nothing of it follows.
+fn schedule(todo: &mut VecDeque<Event>, direction: Direction, head: Option<ResponseParts>, body: Vec<Bytes>, trailers: Option<HeaderMap>) {
+    let pieces = body.len();
+    todo.push_back(Event::Headers(direction, head, pieces == 0 && trailers.is_none()));
+    for (number, piece) in body.into_iter().enumerate() {
+        todo.push_back(Event::Body(direction, piece, number + 1 == pieces && trailers.is_none()));
+    }
+    todo.extend(trailers.map(|map| Event::Trailers(direction, map)));
+}
+
+fn request(message: &case::Message) -> Result<RequestParts, String> {
+    let mut parts = http::Request::new(()).into_parts().0;
+    parts.method = message.method.parse().map_err(|_| format!("`{}` is no method", message.method))?;
+    parts.uri = message.path.parse::<Uri>().map_err(|e| format!("path `{}`: {e}", message.path))?;
+    if !message.authority.is_empty() {
+        parts.headers.insert(HOST, value(&message.authority)?);
+    }
+    for (name, text) in &message.headers {
+        parts.headers.append(self::name(name)?, value(text)?);
+    }
+    Ok(RequestParts(parts))
+}
+
+fn response(status: u16, headers: HeaderMap) -> Result<ResponseParts, String> {
+    let mut parts = http::Response::new(()).into_parts().0;
+    parts.status = StatusCode::from_u16(status).map_err(|_| format!("{status} is no status"))?;
+    parts.headers = headers;
+    Ok(ResponseParts(parts))
+}
+
+fn fields(pairs: &[Pair]) -> Result<HeaderMap, String> {
+    pairs.iter().map(|(n, v)| Ok((name(n)?, value(v)?))).collect()
+}
+
+fn name(text: &str) -> Result<HeaderName, String> {
+    HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("`{text}` is no header name"))
+}
+
+fn value(text: &str) -> Result<HeaderValue, String> {
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    bytes.and_then(|b| HeaderValue::from_bytes(&b).ok()).ok_or_else(|| format!("`{text}` is no header value (each character is one byte)"))
+}

@@ -1,0 +1,20 @@
+//! Plays a written exchange through a chain with no socket and no clock: the second embedder of the host.
+//!
+//! A [`Case`] says which filters, what the client sends, what the upstream answers and what is expected. A [`Player`]
+//! plays it and gives a [`Report`]; [`compare`] says in which ways the two differ. Time is virtual, randomness is
+//! seeded: the same case gives the same report.
+
+mod case;
+mod exchange;
+mod expect;
+mod message;
+mod play;
+mod report;
+mod stage;
+
+pub use case::{Case, Isolated, Limits, Message, Pair, Talk, Upstream, Use, parse};
+pub use expect::{Expect, Values, Wanted};
+pub use message::{RequestParts, ResponseParts};
+pub use play::Player;
+pub use report::{Exchanged, Report, Seen, compare};
+pub use stage::{Line, Stage};

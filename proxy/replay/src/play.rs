@@ -1,0 +1,152 @@
+//! The player: loads the filters of a case, runs its exchanges and says what happened.
+
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sluice_host::{
+    Chain, Code, Digest, EngineOptions, ExchangeFacts, FilterSpec, Grants, Host, HostError, Hostcall, Isolation, Link, LoadError,
+    RouteFacts,
+};
+
+use crate::{Case, Isolated, Report, Stage, Use, exchange::Run};
+
+/// One for the process: each module is compiled once, however many cases use it.
+pub struct Player {
+    host: Host,
+    codes: Mutex<HashMap<Digest, Code>>,
+}
+
+impl Player {
+    /// Sets up the host.
+    ///
+    /// # Errors
+    /// [`HostError`] when the system refuses address space or a thread.
+    pub fn new(options: EngineOptions) -> Result<Self, HostError> {
+        Ok(Self { host: Host::new(options, Arc::new(Stage))?, codes: Mutex::default() })
+    }
+
+    /// Plays a case. `read` gives the bytes of the module that a filter names.
+    ///
+    /// # Errors
+    /// A text when the case cannot be played: a module is not found, a header is none. Filters that do not load are
+    /// no error but part of the report.
+    pub fn play(
+        &self,
+        case: &Case,
+        isolation: Isolated,
+        read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<Report, String> {
+        Stage.begin();
+        let mut report = Report::default();
+        let mut links = Vec::new();
+        for wanted in &case.filters {
+            let bytes = read(&wanted.module)?;
+            let loaded = match self.compile(&bytes) {
+                Ok(code) => self.host.load(&spec(wanted, code, isolation)?, 1),
+                Err(error) => Err(error),
+            };
+            match loaded {
+                Ok(filter) => {
+                    links.extend((0..filter.roots()).map(|configuration| Link { filter: filter.clone(), configuration }));
+                }
+                Err(error) => {
+                    report.refused = Some(error.to_string());
+                    return Ok(report);
+                }
+            }
+        }
+        // The chain lives as long as this call: what is logged behind it is what filters say when they are let go of.
+        self.exchanges(case, &Chain::new(links), &mut report)?;
+        report.ending = Stage.lines().into_iter().map(|line| line.message).collect();
+        Ok(report)
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Code, LoadError> {
+        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = Digest::of(bytes);
+        if let Some(code) = codes.get(&digest) {
+            return Ok(code.clone());
+        }
+        let code = self.host.compile(bytes)?;
+        codes.insert(digest, code.clone());
+        Ok(code)
+    }
+
+    fn exchanges(&self, case: &Case, chain: &Chain, report: &mut Report) -> Result<(), String> {
+        let mut runs = Vec::new();
+        for (number, talk) in case.talks().iter().enumerate() {
+            Stage.pass(Duration::from_millis(talk.after_ms));
+            let mut run = Run::new(chain, talk, facts(case, number))?;
+            if case.together {
+                runs.push(run);
+            } else {
+                while run.advance() {}
+                report.exchanges.push(run.finish());
+                note(report, number);
+            }
+        }
+        if case.together {
+            while runs.iter_mut().fold(false, |more, run| run.advance() | more) {}
+            report.exchanges = runs.into_iter().map(Run::finish).collect();
+            note(report, 0);
+        }
+        Ok(())
+    }
+}
+
+/// What was said since the last note belongs to the exchanges from this one on.
+fn note(report: &mut Report, from: usize) {
+    let (lines, crashes) = (Stage.lines(), Stage.crashes());
+    for exchange in report.exchanges.iter_mut().skip(from) {
+        exchange.lines.clone_from(&lines);
+        exchange.crashes.clone_from(&crashes);
+    }
+}
+
+fn facts(case: &Case, number: usize) -> ExchangeFacts {
+    let route = RouteFacts { name: "replay".into(), upstream: "app".into(), properties: case.properties.clone() };
+    ExchangeFacts {
+        source: Some(SocketAddr::from((Ipv4Addr::new(203, 0, 113, 7), 40_000))),
+        destination: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+        connection: number as u64 + 1,
+        protocol: "HTTP/1.1",
+        route: Some(Arc::new(route)),
+        ..ExchangeFacts::default()
+    }
+}
+
+fn spec(wanted: &Use, code: Code, isolation: Isolated) -> Result<FilterSpec, String> {
+    let limits = &wanted.limits;
+    let hostcalls = match &wanted.hostcalls {
+        None => Grants::default().hostcalls,
+        Some(names) if names == &["all"] => Grants::all().hostcalls,
+        Some(names) => names
+            .iter()
+            .map(|name| Hostcall::from_name(name).map(|call| call.bit()).ok_or_else(|| format!("`{name}` is no hostcall")))
+            .try_fold(0, |all, bit| bit.map(|bit| all | bit))?,
+    };
+    Ok(FilterSpec {
+        name: wanted.name.clone().unwrap_or_else(|| wanted.module.clone()),
+        code,
+        root_id: wanted.root_id.clone(),
+        vm_id: wanted.vm_id.clone(),
+        vm_config: wanted.vm_config.clone(),
+        configs: if wanted.configs.is_empty() { vec![wanted.config.clone()] } else { wanted.configs.clone() },
+        env: wanted.env.clone(),
+        isolation: match isolation {
+            Isolated::Shared => Isolation::Shared,
+            Isolated::Request => Isolation::Request,
+        },
+        fail_open: wanted.fail_open,
+        cpu_per_call: Duration::from_millis(limits.cpu_per_call_ms),
+        cpu_per_request: Duration::from_millis(limits.cpu_per_request_ms),
+        cpu_start: Duration::from_millis(limits.cpu_start_ms),
+        memory: limits.memory_mib << 20,
+        body_buffer: limits.body_buffer,
+        grants: Grants { hostcalls, wasi: wanted.wasi.clone(), ..Grants::default() },
+    })
+}

@@ -1,0 +1,103 @@
+//! What stands behind the walls in a replay: virtual time, seeded randomness, and a tape of all that is said.
+
+use std::{cell::RefCell, fmt, time::Duration};
+
+use sluice_host::{CrashReport, LogLevel, LogLine, Outside};
+
+/// 2026-01-01T00:00:00Z: the moment at which every case begins.
+const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
+
+/// One log line of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its severity.
+    pub level: LogLevel,
+    /// The filter's name.
+    pub filter: String,
+    /// The context that spoke.
+    pub context: u32,
+    /// The text.
+    pub message: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", format!("{:?}", self.level).to_lowercase(), self.filter, self.message)
+    }
+}
+
+#[derive(Default)]
+struct Tape {
+    now: Duration,
+    seed: u64,
+    lines: Vec<Line>,
+    crashes: Vec<String>,
+}
+
+thread_local! {
+    // A case is played on one thread from loading to letting go, so one stage serves any number of threads at once.
+    static TAPE: RefCell<Tape> = RefCell::default();
+}
+
+/// The [`Outside`] of a replay; what it keeps belongs to the thread that plays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stage;
+
+impl Stage {
+    /// Begins a case: time and randomness start anew, the tape is empty.
+    pub fn begin(self) {
+        TAPE.take();
+    }
+
+    /// Lets time pass.
+    pub fn pass(self, time: Duration) {
+        TAPE.with_borrow_mut(|tape| tape.now += time);
+    }
+
+    /// Log lines since the last call.
+    pub fn lines(self) -> Vec<Line> {
+        TAPE.with_borrow_mut(|tape| std::mem::take(&mut tape.lines))
+    }
+
+    /// Deaths of guests since the last call.
+    pub fn crashes(self) -> Vec<String> {
+        TAPE.with_borrow_mut(|tape| std::mem::take(&mut tape.crashes))
+    }
+}
+
+impl Outside for Stage {
+    fn wall_clock(&self) -> Duration {
+        BEGINNING + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        TAPE.with_borrow(|tape| tape.now)
+    }
+
+    // SplitMix64: fit for tests, and for nothing else.
+    fn random(&self, buffer: &mut [u8]) {
+        TAPE.with_borrow_mut(|tape| {
+            for part in buffer.chunks_mut(8) {
+                tape.seed = tape.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut z = tape.seed;
+                z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                part.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..part.len()]);
+            }
+        });
+    }
+
+    fn log_level(&self, _filter: &str) -> LogLevel {
+        LogLevel::Trace
+    }
+
+    fn log(&self, line: &LogLine<'_>) {
+        let line = Line { level: line.level, filter: line.filter.into(), context: line.context, message: line.message.into() };
+        TAPE.with_borrow_mut(|tape| tape.lines.push(line));
+    }
+
+    fn crashed(&self, report: &CrashReport<'_>) {
+        let text = format!("{} in {}: {:?}: {}", report.filter, report.phase.name(), report.crash.kind, report.crash);
+        TAPE.with_borrow_mut(|tape| tape.crashes.push(text));
+    }
+}

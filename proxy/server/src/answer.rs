@@ -1,0 +1,224 @@
+//! Answers that the proxy writes by itself: of filters, of routes, of the echo, and of everything that went wrong.
+//!
+//! One road for all of them: through the response's filters where they have a say, then out with a length.
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use pingora_core::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use sluice_host::{Direction, Reply, Step};
+
+use crate::{
+    cause::Cause,
+    context::Context,
+    framing::{Framing, FramingModule},
+    response::settle,
+};
+
+/// RFC 9209.
+pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// A whole answer.
+pub(crate) struct Answer {
+    pub(crate) head: ResponseHeader,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// An answer with these fields; a status that is none becomes 500.
+    pub(crate) fn new(status: u16, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>, body: Bytes) -> Result<Self> {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut head = ResponseHeader::build(status, Some(8))?;
+        for (name, value) in headers {
+            // The length is counted, never believed.
+            if name != CONTENT_LENGTH {
+                head.append_header(name, value)?;
+            }
+        }
+        Ok(Self { head, body })
+    }
+
+    /// What a filter answered.
+    pub(crate) fn reply(reply: Reply, grpc: bool) -> Result<Self> {
+        let note = format!("sluice; error=proxy_internal_response; details=\"filter={}\"", reply.filter);
+        if grpc || reply.grpc_status.is_some() {
+            let status = reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status));
+            return Self::grpc(status, &String::from_utf8_lossy(&reply.body), reply.headers, &note);
+        }
+        let mut answer = Self::new(reply.status, reply.headers, reply.body)?;
+        answer.head.insert_header(PROXY_STATUS, note)?;
+        Ok(answer)
+    }
+
+    /// What went wrong.
+    pub(crate) fn cause(cause: &Cause, grpc: bool) -> Result<Self> {
+        if grpc {
+            return Self::grpc(grpc_status(cause.status), &cause.sentence, Vec::new(), &cause.proxy_status());
+        }
+        let body = Bytes::from(format!("{} ({cause})\n", cause.sentence));
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        let mut answer = Self::new(cause.status, [(CONTENT_TYPE, text)], body)?;
+        answer.head.insert_header(PROXY_STATUS, cause.proxy_status())?;
+        Ok(answer)
+    }
+
+    /// A gRPC answer without a message: its status stands in the head ("trailers only").
+    fn grpc(status: u32, message: &str, headers: Vec<(HeaderName, HeaderValue)>, note: &str) -> Result<Self> {
+        let mut answer = Self::new(200, headers, Bytes::new())?;
+        answer.head.insert_header(CONTENT_TYPE, "application/grpc")?;
+        answer.head.insert_header("grpc-status", status.to_string())?;
+        if !message.is_empty() {
+            answer.head.insert_header("grpc-message", percent(message))?;
+        }
+        answer.head.insert_header(PROXY_STATUS, note)?;
+        Ok(answer)
+    }
+}
+
+/// Whether the client speaks gRPC.
+pub(crate) fn is_grpc(session: &Session) -> bool {
+    session.req_header().headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The gRPC status for an HTTP status, as gRPC's own mapping has it.
+fn grpc_status(http: u16) -> u32 {
+    match http {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
+/// The percent encoding of `grpc-message`.
+fn percent(message: &str) -> String {
+    message.bytes().fold(String::with_capacity(message.len()), |mut out, b| {
+        if (0x20..0x7f).contains(&b) && b != b'%' {
+            out.push(char::from(b));
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+        out
+    })
+}
+
+/// Lets an answer go through the response's filters. What comes back is what is sent: the answer as they left it, or
+/// another one that a filter put in its place.
+pub(crate) async fn through_filters(session: &mut Session, ctx: &mut Context, mut answer: Answer) -> Result<Option<Answer>> {
+    let grpc = is_grpc(session);
+    let no_body = answer.body.is_empty();
+    let Some(exchange) = ctx.exchange.as_mut() else { return Ok(Some(answer)) };
+    if exchange.chain().is_empty() || ctx.response_begun {
+        return Ok(Some(answer));
+    }
+    ctx.response_begun = true;
+    let length = answer.body.len();
+    if !no_body {
+        answer.head.insert_header(CONTENT_LENGTH, length)?;
+    }
+    let mut step = crate::heads::lend_both(exchange, session, &mut answer.head, |e| e.response_headers(no_body));
+    loop {
+        match settle(session, exchange, &mut answer.head, step, Direction::Response).await {
+            Step::Continue if exchange.headers_passed(Direction::Response) => break,
+            Step::Continue | Step::Hold => return Ok(Some(answer)),
+            other => step = other,
+        }
+        match step {
+            Step::Reply(reply) => return note_reply(ctx, *reply, grpc).map(Some),
+            Step::Fail(fault) => {
+                let cause = Cause::fault(&fault);
+                let answer = Answer::cause(&cause, grpc)?;
+                ctx.cause = Some(cause);
+                return Ok(Some(answer));
+            }
+            Step::Reset => return Ok(None),
+            Step::Continue | Step::Hold => break,
+        }
+    }
+    if no_body {
+        return Ok(Some(answer));
+    }
+    let body = std::mem::take(&mut answer.body);
+    let step = crate::heads::lend_both(exchange, session, &mut answer.head, |e| e.response_body(body, true));
+    match settle(session, exchange, &mut answer.head, step, Direction::Response).await {
+        Step::Continue | Step::Hold => {
+            answer.body = exchange.take_body(Direction::Response).0;
+            Ok(Some(answer))
+        }
+        Step::Reply(reply) => note_reply(ctx, *reply, grpc).map(Some),
+        Step::Fail(fault) => {
+            let cause = Cause::fault(&fault);
+            let answer = Answer::cause(&cause, grpc)?;
+            ctx.cause = Some(cause);
+            Ok(Some(answer))
+        }
+        Step::Reset => Ok(None),
+    }
+}
+
+/// Remembers for the log who answered.
+pub(crate) fn note_reply(ctx: &mut Context, reply: Reply, grpc: bool) -> Result<Answer> {
+    ctx.replied = Some((reply.filter.clone(), reply.details.clone()));
+    Answer::reply(reply, grpc)
+}
+
+/// Writes an answer. The connection is kept when the request was read to its end.
+pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<()> {
+    if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
+        module.framing = Framing::Keep;
+    }
+    answer.head.remove_header(&http::header::TRANSFER_ENCODING);
+    let head_only = session.req_header().method == Method::HEAD;
+    let no_content = matches!(answer.head.status.as_u16(), 204 | 304);
+    if no_content {
+        answer.head.remove_header(&CONTENT_LENGTH);
+    } else {
+        answer.head.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
+    let body = Some(answer.body).filter(|b| !b.is_empty() && !head_only && !no_content);
+    session.write_response_header(Box::new(answer.head), body.is_none()).await?;
+    if let Some(body) = body {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// Runs an answer through the filters and writes it.
+pub(crate) async fn send(session: &mut Session, ctx: &mut Context, answer: Answer) -> Result<()> {
+    match through_filters(session, ctx, answer).await? {
+        Some(answer) => write(session, answer).await,
+        None => {
+            session.set_keepalive(None);
+            ctx.cause = Some(Cause::closed());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_status_line_of_rfc_9209() {
+        let cause = Cause::no_route();
+        assert_eq!(cause.proxy_status(), "sluice; error=destination_not_found; details=\"kind=no_route\"");
+        let answer = Answer::cause(&cause, false).expect("builds");
+        assert_eq!(answer.head.status, 404);
+        assert_eq!(answer.head.headers[PROXY_STATUS], cause.proxy_status());
+    }
+
+    #[test]
+    fn grpc_clients_get_a_status_in_the_head() {
+        let answer = Answer::cause(&Cause::no_route(), true).expect("builds");
+        assert_eq!((answer.head.status.as_u16(), answer.body.is_empty()), (200, true));
+        assert_eq!(answer.head.headers["grpc-status"], "12");
+        assert_eq!(percent("50% of ä"), "50%25 of %C3%A4");
+    }
+}

@@ -1,0 +1,223 @@
+//! From a plan to a site: modules read and compiled, filters started, chains and routes put together.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use sluice_config::plan::{self, Grant, Plan};
+use sluice_host::{Chain, Code, Digest, Filter, FilterSpec, Grants, Host, Hostcall, Isolation, Link, RouteFacts};
+
+use crate::{
+    load::{FilterProblem, Place, RunError},
+    route::Table,
+    site::{Action, Direct, Limits, Route, Site},
+    upstream::Upstream,
+};
+
+/// One filter of the plan with what became of it.
+pub(crate) struct Loaded {
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) size: usize,
+    pub(crate) took: std::time::Duration,
+}
+
+/// Loads every filter of a plan. Goes on after a failure, so that all of them are told at once.
+pub(crate) fn filters(host: &Host, plan: &Plan, file: &Path, shards: usize) -> Vec<Result<Loaded, FilterProblem>> {
+    let uses = configurations(plan);
+    let mut compiled: HashMap<Digest, Code> = HashMap::new();
+    plan.filters
+        .iter()
+        .zip(uses)
+        .map(|(filter, configs)| {
+            let began = std::time::Instant::now();
+            let path = module_path(&filter.source);
+            let problem = |message: String| FilterProblem {
+                name: filter.name.clone(),
+                at: Place::new(file, filter.at),
+                module: path.display().to_string(),
+                message,
+            };
+            let bytes = std::fs::read(&path).map_err(|e| problem(unreadable(&filter.source, &e)))?;
+            let code = compile(host, filter, &bytes, &mut compiled).map_err(problem)?;
+            let spec = spec(filter, code, configs).map_err(problem)?;
+            let loaded = host.load(&spec, shards).map_err(|e| problem(e.to_string()))?;
+            Ok(Loaded { filter: loaded, size: bytes.len(), took: began.elapsed() })
+        })
+        .collect()
+}
+
+/// Puts a site together from loaded filters.
+///
+/// # Errors
+/// [`RunError::Setup`] for upstreams and routes that cannot be used.
+pub(crate) fn site(plan: &Plan, file: &Path, filters: &[Arc<Filter>], generation: u64) -> Result<Site, RunError> {
+    let upstreams = plan
+        .upstreams
+        .iter()
+        .enumerate()
+        .map(|(i, u)| {
+            // Connections of one generation are never taken for those of another with other settings.
+            let number = generation << 16 | i as u64;
+            Upstream::build(u, number).map(Arc::new).map_err(|e| RunError::upstream(file, u, &e))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let uses = configurations(plan);
+    let routes = plan
+        .routes
+        .iter()
+        .map(|r| route(plan, r, filters, &uses, &upstreams).map(Arc::new).ok_or_else(|| RunError::setup(file, r.at, "the route cannot be built")))
+        .collect::<Result<Vec<_>, _>>()?;
+    let table = Table::new(plan.routes.iter().map(|r| &r.matcher))
+        .map_err(|e| RunError::setup(file, sluice_config::Position::default(), e.to_string()))?;
+    let limits = Limits {
+        keepalive: plan.server.keepalive,
+        max_header_bytes: plan.server.max_header_bytes,
+        max_headers: plan.server.max_headers,
+        read_timeout: plan.server.read_timeout,
+    };
+    Ok(Site { generation, table, routes, upstreams, limits })
+}
+
+/// The configurations that each filter is used with, each once: one root context for each.
+fn configurations(plan: &Plan) -> Vec<Vec<String>> {
+    let mut all: Vec<Vec<String>> = vec![Vec::new(); plan.filters.len()];
+    let uses = plan.routes.iter().flat_map(|r| &r.filters).map(|u| (u.filter, u.config.as_ref()));
+    for (index, own) in uses.chain(plan.services.iter().map(|i| (*i, None))) {
+        if let (Some(configs), Some(filter)) = (all.get_mut(index), plan.filters.get(index)) {
+            let config = own.unwrap_or(&filter.config);
+            if !configs.contains(config) {
+                configs.push(config.clone());
+            }
+        }
+    }
+    // A filter that no route uses is started with its own configuration, so that `check` sees it.
+    for (configs, filter) in all.iter_mut().zip(&plan.filters) {
+        if configs.is_empty() {
+            configs.push(filter.config.clone());
+        }
+    }
+    all
+}
+
+fn module_path(source: &plan::Source) -> PathBuf {
+    match source {
+        plan::Source::Path(path) => path.clone(),
+        plan::Source::Build(folder) => {
+            let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            folder.join(format!("{name}.wasm"))
+        }
+    }
+}
+
+fn unreadable(source: &plan::Source, error: &std::io::Error) -> String {
+    match source {
+        plan::Source::Build(folder) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("is not there; build it first (its source is {})", folder.display())
+        }
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+fn compile(host: &Host, filter: &plan::Filter, bytes: &[u8], compiled: &mut HashMap<Digest, Code>) -> Result<Code, String> {
+    let digest = Digest::of(bytes);
+    if let Some(wanted) = &filter.digest
+        && *wanted != digest.to_string()
+    {
+        return Err(format!("has the digest sha256:{digest}, the configuration wants sha256:{wanted}"));
+    }
+    if let Some(code) = compiled.get(&digest) {
+        return Ok(code.clone());
+    }
+    let code = host.compile(bytes).map_err(|e| e.to_string())?;
+    compiled.insert(digest, code.clone());
+    Ok(code)
+}
+
+fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<FilterSpec, String> {
+    Ok(FilterSpec {
+        name: filter.name.clone(),
+        code,
+        root_id: filter.root_id.clone(),
+        vm_id: filter.vm_id.clone(),
+        vm_config: filter.vm_config.clone(),
+        configs,
+        env: filter.env.clone(),
+        isolation: match filter.isolation {
+            plan::Isolation::Shared => Isolation::Shared,
+            plan::Isolation::Request => Isolation::Request,
+        },
+        fail_open: filter.on_error == plan::OnError::FailOpen,
+        cpu_per_call: filter.limits.cpu_per_call,
+        cpu_per_request: filter.limits.cpu_per_request,
+        cpu_start: filter.limits.cpu_start,
+        memory: filter.limits.memory,
+        body_buffer: filter.limits.body_buffer,
+        grants: grants(&filter.capabilities)?,
+    })
+}
+
+fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
+    let list = |grant: &Grant| match grant {
+        Grant::Default | Grant::All => None,
+        Grant::Only(names) => Some(names.clone()),
+    };
+    let hostcalls = match &capabilities.hostcalls {
+        Grant::Default => Grants::default().hostcalls,
+        Grant::All => Grants::all().hostcalls,
+        Grant::Only(names) => names.iter().try_fold(0, |set, name| {
+            Hostcall::from_name(name)
+                .map(|call| set | call.bit())
+                .ok_or_else(|| format!("is granted `{name}` in capabilities.hostcalls, which is no hostcall of the ABI"))
+        })?,
+    };
+    Ok(Grants {
+        hostcalls,
+        wasi: list(&capabilities.wasi),
+        properties: list(&capabilities.properties),
+        foreign: list(&capabilities.foreign),
+        shared_data: list(&capabilities.shared_data),
+    })
+}
+
+fn route(plan: &Plan, route: &plan::Route, filters: &[Arc<Filter>], uses: &[Vec<String>], upstreams: &[Arc<Upstream>]) -> Option<Route> {
+    let links = route
+        .filters
+        .iter()
+        .map(|link| {
+            let filter = filters.get(link.filter)?.clone();
+            let configs = uses.get(link.filter)?;
+            let configuration = match &link.config {
+                Some(config) => configs.iter().position(|c| c == config)?,
+                None => configs.iter().position(|c| *c == plan.filters.get(link.filter).map_or("", |f| &f.config))?,
+            };
+            Some(Link { filter, configuration })
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let (action, upstream) = match &route.action {
+        plan::Action::Upstream(index) => {
+            let upstream = upstreams.get(*index)?.clone();
+            let name = upstream.name.clone();
+            (Action::Upstream(upstream), name)
+        }
+        plan::Action::Respond(direct) => (Action::Respond(respond(direct)?), String::new()),
+    };
+    let facts = RouteFacts {
+        name: route.name.clone(),
+        upstream,
+        properties: route.properties.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+    };
+    Some(Route { chain: Chain::new(links), action, facts: Arc::new(facts) })
+}
+
+fn respond(direct: &plan::DirectResponse) -> Option<Direct> {
+    let headers = direct
+        .headers
+        .iter()
+        .map(|(n, v)| Some((HeaderName::from_bytes(n.as_bytes()).ok()?, HeaderValue::from_bytes(v.as_bytes()).ok()?)))
+        .collect::<Option<Vec<_>>>()?;
+    Some(Direct { status: direct.status, headers, body: Bytes::from(direct.body.clone()) })
+}

@@ -1,0 +1,101 @@
+//! Loads a configuration as `run` would, without serving it.
+
+use std::{path::Path, sync::Arc};
+
+use sluice_config::plan;
+use sluice_host::{EngineOptions, Host, LogLevel};
+
+use crate::{build, load, load::RunError, logging, outside::Machine, serve};
+
+/// What was found.
+#[derive(Debug)]
+pub struct CheckReport {
+    /// Every filter of the file.
+    pub filters: Vec<CheckedFilter>,
+    /// How many routes.
+    pub routes: usize,
+    /// Where it would listen.
+    pub listeners: Vec<String>,
+    /// How many upstreams.
+    pub upstreams: usize,
+    /// What is not wrong and yet worth knowing.
+    pub warnings: Vec<String>,
+    /// What is wrong beside the filters.
+    pub problems: Vec<String>,
+}
+
+/// One filter.
+#[derive(Debug)]
+pub struct CheckedFilter {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its module; empty when the module could not be read.
+    pub digest: String,
+    /// ABI version of its module; empty when it did not load.
+    pub abi: String,
+    /// Bytes of its module.
+    pub size: usize,
+    /// Time to compile, start and configure it, seconds.
+    pub seconds: f64,
+    /// Why it does not load.
+    pub error: Option<String>,
+}
+
+impl CheckReport {
+    /// Whether the configuration can be served.
+    pub fn ok(&self) -> bool {
+        self.problems.is_empty() && self.filters.iter().all(|f| f.error.is_none())
+    }
+}
+
+/// Reads the file, compiles every module, starts and configures every filter, looks names and certificates up.
+///
+/// # Errors
+/// [`RunError`] when the file cannot be read or understood; problems of filters are in the report.
+pub fn check(file: &Path) -> Result<CheckReport, RunError> {
+    let plan = load::plan(file)?;
+    let quiet = plan::Telemetry { log_level: plan::LogLevel::Error, ..plan.telemetry.clone() };
+    logging::start(&quiet);
+    let outside = Machine::new(LogLevel::Warn);
+    let host = Host::new(EngineOptions::default(), Arc::new(outside)).map_err(RunError::Host)?;
+    let loaded = build::filters(&host, &plan, file, 1);
+    let mut problems = Vec::new();
+    let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().map(|l| l.filter.clone())).collect();
+    if let Some(filters) = working
+        && let Err(error) = build::site(&plan, file, &filters, 1)
+    {
+        problems.push(error.to_string());
+    }
+    problems.extend(serve::certificates(&plan, file).err().map(|e| e.to_string()));
+    let filters = plan
+        .filters
+        .iter()
+        .zip(loaded)
+        .map(|(plan, loaded)| match loaded {
+            Ok(l) => CheckedFilter {
+                name: plan.name.clone(),
+                digest: l.filter.digest().to_string(),
+                abi: l.filter.abi().to_string(),
+                size: l.size,
+                seconds: l.took.as_secs_f64(),
+                error: None,
+            },
+            Err(problem) => CheckedFilter {
+                name: plan.name.clone(),
+                digest: String::new(),
+                abi: String::new(),
+                size: 0,
+                seconds: 0.0,
+                error: Some(problem.to_string()),
+            },
+        })
+        .collect();
+    Ok(CheckReport {
+        filters,
+        routes: plan.routes.len(),
+        listeners: plan.listeners.iter().map(|l| l.address.to_string()).collect(),
+        upstreams: plan.upstreams.len(),
+        warnings: load::warnings(&plan),
+        problems,
+    })
+}

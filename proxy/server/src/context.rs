@@ -1,0 +1,86 @@
+//! What the proxy knows of one request while it serves it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use sluice_host::{Exchange, Reply};
+
+use crate::{
+    cause::Cause,
+    site::{Route, Site},
+};
+
+/// Requests in flight, for a clean end.
+pub(crate) static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
+
+/// One request.
+pub(crate) struct Context {
+    pub(crate) site: Option<Arc<Site>>,
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) exchange: Option<Exchange>,
+    pub(crate) began: Instant,
+    pub(crate) began_wall: Duration,
+    /// An answer that the error path has to write.
+    pub(crate) stash: Option<Stash>,
+    /// The whole request body as the filters left it, read before the upstream was chosen.
+    pub(crate) body: Option<Bytes>,
+    /// The filters have seen the end of the request.
+    pub(crate) request_ended: bool,
+    /// The connection became a tunnel (or is about to): bodies are not looked at.
+    pub(crate) tunnel: bool,
+    /// The head of the response has gone through the filters.
+    pub(crate) response_begun: bool,
+    /// Upstream attempts so far.
+    pub(crate) tries: usize,
+    pub(crate) upstream: Option<std::net::SocketAddr>,
+    pub(crate) upstream_reused: bool,
+    /// Why the proxy answered by itself, if it did.
+    pub(crate) cause: Option<Cause>,
+    /// Which filter answered, with its details, if one did.
+    pub(crate) replied: Option<(Arc<str>, String)>,
+}
+
+/// An answer on its way through Pingora's error path.
+pub(crate) enum Stash {
+    /// From a filter in the request's half: the response's filters see it.
+    Request(Box<Reply>),
+    /// From a filter in the response's half: it is sent as it is.
+    Response(Box<Reply>),
+    /// Something failed.
+    Cause(Cause),
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        IN_FLIGHT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            site: None,
+            route: None,
+            exchange: None,
+            began: Instant::now(),
+            began_wall: crate::outside::Machine::wall_clock_now(),
+            stash: None,
+            body: None,
+            request_ended: false,
+            tunnel: false,
+            response_begun: false,
+            tries: 0,
+            upstream: None,
+            upstream_reused: false,
+            cause: None,
+            replied: None,
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,82 @@
+//! How a response body is framed, decided at the last moment: when the head is about to be written.
+//!
+//! A filter may change a body's length after the head went by. Pingora hands head and first body pieces on in one
+//! batch and calls its modules when it writes the batch, so for a response that came in one piece the final length is
+//! known by then and is sent; for any other the body is chunked.
+
+use std::any::Any;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use pingora_core::{
+    Result,
+    modules::http::{HttpModule, HttpModuleBuilder, Module},
+};
+use pingora_http::ResponseHeader;
+
+/// How the body of the response is going to be framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Framing {
+    /// As the head says.
+    #[default]
+    Keep,
+    /// The filters may change the length and have not let the end pass yet.
+    Unknown,
+    /// The whole body passed the filters: this many bytes.
+    Known(usize),
+}
+
+/// The module of one request; the proxy tells it what it learns.
+#[derive(Debug, Default)]
+pub(crate) struct FramingModule {
+    pub(crate) framing: Framing,
+    /// The client cannot read chunks.
+    pub(crate) http10: bool,
+}
+
+#[async_trait]
+impl HttpModule for FramingModule {
+    async fn response_header_filter(&mut self, head: &mut ResponseHeader, end: bool) -> Result<()> {
+        if end || head.status.is_informational() {
+            return Ok(());
+        }
+        match self.framing {
+            Framing::Keep => {}
+            Framing::Known(length) => {
+                head.remove_header(&TRANSFER_ENCODING);
+                head.insert_header(CONTENT_LENGTH, length)?;
+            }
+            Framing::Unknown => {
+                head.remove_header(&CONTENT_LENGTH);
+                head.insert_header(TRANSFER_ENCODING, "chunked")?;
+            }
+        }
+        if self.http10 {
+            // Without either field the body ends with the connection, which is all that HTTP/1.0 knows.
+            head.remove_header(&TRANSFER_ENCODING);
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(&mut self, _body: &mut Option<Bytes>, _end: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// Makes one [`FramingModule`] for each request.
+pub(crate) struct FramingBuilder;
+
+impl HttpModuleBuilder for FramingBuilder {
+    fn init(&self) -> Module {
+        Box::new(FramingModule::default())
+    }
+}

@@ -1,0 +1,142 @@
+//! From a configuration file to a plan, and all that can go wrong on the way to serving it.
+
+use std::{fmt, path::Path};
+
+use sluice_config::{Errors, Plan, Position, Source, parse, plan};
+
+use crate::{upstream::UpstreamError, world::Machine};
+
+/// Why a configuration cannot be served.
+#[derive(Debug)]
+pub enum RunError {
+    /// The file cannot be read.
+    Read {
+        /// The file.
+        file: String,
+        /// The system's words.
+        error: std::io::Error,
+    },
+    /// The file says something that makes no sense; every error of it.
+    Config(Errors),
+    /// Filters that do not load; every one of them.
+    Filters(Vec<FilterProblem>),
+    /// Anything else that is named in the file and cannot be used: upstreams, certificates, addresses.
+    Setup {
+        /// Where in the file.
+        at: Place,
+        /// What is wrong, as a sentence.
+        message: String,
+        /// What to do.
+        help: Option<String>,
+    },
+    /// The host cannot be set up on this machine.
+    Host(sluice_host::HostError),
+}
+
+/// A place in the configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    file: String,
+    line: usize,
+    column: usize,
+}
+
+/// One filter that does not load.
+#[derive(Debug)]
+pub struct FilterProblem {
+    /// Its name.
+    pub name: String,
+    /// Where it stands in the configuration.
+    pub at: Place,
+    /// The module's file.
+    pub module: String,
+    /// What is wrong, completing "the module …" or standing alone.
+    pub message: String,
+}
+
+impl Place {
+    pub(crate) fn new(file: &Path, at: Position) -> Self {
+        Self { file: file.display().to_string(), line: at.line, column: at.column }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl fmt::Display for FilterProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "filter `{}`: {} {}\n  --> {}", self.name, self.module, self.message, self.at)
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { file, error } => write!(f, "cannot read {file}: {error}"),
+            Self::Config(errors) => errors.fmt(f),
+            Self::Filters(problems) => {
+                for (i, problem) in problems.iter().enumerate() {
+                    write!(f, "{}{problem}", if i > 0 { "\n\n" } else { "" })?;
+                }
+                Ok(())
+            }
+            Self::Setup { at, message, help } => {
+                write!(f, "{message}\n  --> {at}")?;
+                help.as_ref().map_or(Ok(()), |h| write!(f, "\n  = help: {h}"))
+            }
+            Self::Host(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+impl RunError {
+    pub(crate) fn setup(file: &Path, at: Position, message: impl Into<String>) -> Self {
+        Self::Setup { at: Place::new(file, at), message: message.into(), help: None }
+    }
+
+    pub(crate) fn upstream(file: &Path, upstream: &plan::Upstream, error: &UpstreamError) -> Self {
+        Self::setup(file, upstream.at, format!("upstream `{}`: {error}", upstream.name))
+    }
+}
+
+/// Reads and parses a configuration file.
+///
+/// # Errors
+/// [`RunError::Read`] or [`RunError::Config`].
+pub(crate) fn plan(file: &Path) -> Result<Plan, RunError> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| RunError::Read { file: name.clone(), error })?;
+    let dir = file.parent().unwrap_or(Path::new("."));
+    parse(Source { text: &text, name: &name, dir }, &Machine).map_err(RunError::Config)
+}
+
+/// What the file asks for and this version does not do; said at every start, so that nothing is ignored in silence.
+pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |text: &str| warnings.push(text.to_owned());
+    if plan.admin.is_some() {
+        warn("`admin` is read, but this version has no admin listener yet");
+    }
+    if plan.telemetry.otlp.is_some() {
+        warn("`telemetry.otlp` is read, but this version exports no traces yet");
+    }
+    if !plan.services.is_empty() {
+        warn("`services` is read, but this version runs no filters without traffic yet");
+    }
+    if plan.filters.iter().any(|f| !matches!(&f.capabilities.callouts, plan::Grant::Default)) {
+        warn("`capabilities.callouts` is read, but this version makes no callouts yet: they are refused to the filter");
+    }
+    for upstream in &plan.upstreams {
+        if let plan::UpstreamKind::Servers(servers) = &upstream.kind
+            && servers.tls.as_ref().is_some_and(|tls| !tls.verify)
+        {
+            warnings.push(format!("upstream `{}`: its certificate is not verified (tls.verify: false)", upstream.name));
+        }
+    }
+    warnings
+}

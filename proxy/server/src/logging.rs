@@ -1,0 +1,42 @@
+//! The proxy's own log: set up once, to standard error, human or JSON.
+
+use std::io::IsTerminal;
+
+use sluice_config::plan::{LogFormat, LogLevel, Telemetry};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Pingora writes a line for each failed request and each broken handshake; the access log has those.
+const QUIET: &str = "pingora_proxy=off,pingora_core=error,pingora_pool=error,rustls=error,h2=error,hyper=error";
+
+/// Starts logging; a second call changes nothing.
+pub(crate) fn start(telemetry: &Telemetry) {
+    let level = name(telemetry.log_level);
+    let filter = EnvFilter::try_new(format!("{level},{QUIET}")).unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Only fails when logging was started before: then that one stays.
+    let _ = match telemetry.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+}
+
+fn name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Trace => "trace",
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    }
+}
+
+/// The same level in the ABI's numbers.
+pub(crate) fn for_filters(level: LogLevel) -> sluice_host::LogLevel {
+    match level {
+        LogLevel::Trace => sluice_host::LogLevel::Trace,
+        LogLevel::Debug => sluice_host::LogLevel::Debug,
+        LogLevel::Info => sluice_host::LogLevel::Info,
+        LogLevel::Warn => sluice_host::LogLevel::Warn,
+        LogLevel::Error => sluice_host::LogLevel::Error,
+    }
+}

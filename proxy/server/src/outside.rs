@@ -1,0 +1,82 @@
+//! What the host may want from beyond its walls, from this machine: clocks, randomness, the log.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use sluice_host::{CrashReport, LogLevel, LogLine, Outside};
+
+/// This machine.
+pub(crate) struct Machine {
+    began: Instant,
+    level: LogLevel,
+}
+
+impl Machine {
+    pub(crate) fn new(level: LogLevel) -> Self {
+        Self { began: Instant::now(), level }
+    }
+
+    pub(crate) fn wall_clock_now() -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+impl Outside for Machine {
+    fn wall_clock(&self) -> Duration {
+        Self::wall_clock_now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn random(&self, buffer: &mut [u8]) {
+        fill_random(buffer);
+    }
+
+    fn log_level(&self, _filter: &str) -> LogLevel {
+        self.level
+    }
+
+    fn log(&self, line: &LogLine<'_>) {
+        let (filter, message, context) = (line.filter, line.message, line.context);
+        match line.level {
+            LogLevel::Trace => tracing::trace!(target: "filter", filter, context, "{message}"),
+            LogLevel::Debug => tracing::debug!(target: "filter", filter, context, "{message}"),
+            LogLevel::Info => tracing::info!(target: "filter", filter, context, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "filter", filter, context, "{message}"),
+            LogLevel::Error => tracing::error!(target: "filter", filter, context, "{message}"),
+            LogLevel::Critical => tracing::error!(target: "filter", filter, context, critical = true, "{message}"),
+        }
+    }
+
+    fn crashed(&self, report: &CrashReport<'_>) {
+        tracing::error!(
+            target: "filter",
+            filter = report.filter,
+            digest = %report.digest.short(),
+            phase = report.phase.name(),
+            kind = sluice_host::Token::from(report.crash.kind).name(),
+            "the guest died: {}",
+            report.crash
+        );
+    }
+}
+
+/// Fills a buffer from the kernel; it can only be short while the machine boots, and is asked again then.
+fn fill_random(buffer: &mut [u8]) {
+    let mut rest = buffer;
+    while !rest.is_empty() {
+        match getrandom(&mut *rest, GetRandomFlags::empty()) {
+            Ok(filled) => rest = rest.get_mut(filled..).unwrap_or_default(),
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
+/// A number for choosing an endpoint.
+pub(crate) fn random_usize() -> usize {
+    let mut bytes = [0; 8];
+    fill_random(&mut bytes);
+    usize::from_le_bytes(bytes)
+}

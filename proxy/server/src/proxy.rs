@@ -1,0 +1,190 @@
+//! Pingora's phases: each is one call into the request's or the response's half.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora_core::{
+    Error, ErrorType, Result,
+    modules::http::HttpModules,
+    protocols::Digest,
+    upstreams::peer::HttpPeer,
+};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use crate::{
+    access_log::AccessLog,
+    answer::{self, Answer, is_grpc},
+    cause::Cause,
+    context::{Context, Stash},
+    framing::FramingBuilder,
+    live::Live,
+    request, response,
+    site::Action,
+    upstream::Kind,
+};
+
+/// Most upstream endpoints that one request tries.
+const MAX_TRIES: usize = 3;
+
+/// The proxy.
+pub(crate) struct Proxy {
+    pub(crate) live: Arc<Live>,
+    pub(crate) log: AccessLog,
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new()
+    }
+
+    fn init_downstream_modules(&self, modules: &mut HttpModules) {
+        modules.add_module(Box::new(FramingBuilder));
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        request::begin(&self.live, session, ctx).await
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        ctx.tries += 1;
+        let servers = match ctx.route.as_ref().map(|r| &r.action) {
+            Some(Action::Upstream(upstream)) => match &upstream.kind {
+                Kind::Servers(servers) => servers,
+                Kind::Echo => return Err(Error::explain(ErrorType::InternalError, "the echo has no endpoint")),
+            },
+            _ => return Err(Error::explain(ErrorType::InternalError, "the route has no upstream")),
+        };
+        let Some(mut peer) = servers.peer() else {
+            ctx.stash = Some(Stash::Cause(Cause::no_endpoint()));
+            return Err(Error::explain(ErrorType::HTTPStatus(502), "no endpoint"));
+        };
+        if ctx.tunnel {
+            // Only HTTP/1.1 can turn a connection into a tunnel.
+            peer.options.set_http_version(1, 1);
+        }
+        ctx.upstream = peer._address.as_inet().copied();
+        Ok(peer)
+    }
+
+    fn fail_to_connect(&self, _session: &mut Session, _peer: &HttpPeer, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+        let more = match ctx.route.as_ref().map(|r| &r.action) {
+            Some(Action::Upstream(upstream)) => match &upstream.kind {
+                Kind::Servers(servers) => servers.len().min(MAX_TRIES) > ctx.tries,
+                Kind::Echo => false,
+            },
+            _ => false,
+        };
+        error.set_retry(more);
+        error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        #[cfg(unix)] _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        ctx.upstream_reused = reused;
+        Ok(())
+    }
+
+    async fn upstream_request_filter(&self, session: &mut Session, head: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
+        request::to_upstream(session, ctx, head)
+    }
+
+    async fn request_body_filter(&self, session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) -> Result<()> {
+        request::body(session, ctx, body, end).await
+    }
+
+    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+        response::headers(session, ctx, head).await
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<std::time::Duration>> {
+        response::body(session, ctx, body, end).map(|()| None)
+    }
+
+    async fn response_trailer_filter(&self, session: &mut Session, trailers: &mut HeaderMap, ctx: &mut Context) -> Result<Option<Bytes>> {
+        response::trailers(session, ctx, trailers)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        // After the head is out nothing can be put in its place: the stream is cut.
+        let sent = session.response_written().is_some();
+        let grpc = is_grpc(session);
+        let (answer, filtered) = match ctx.stash.take() {
+            Some(Stash::Request(reply)) => (answer::note_reply(ctx, *reply, grpc), true),
+            Some(Stash::Response(reply)) => (answer::note_reply(ctx, *reply, grpc), false),
+            Some(Stash::Cause(cause)) => (remember(ctx, cause, grpc), true),
+            None => (remember(ctx, Cause::error(error), grpc), true),
+        };
+        let status = ctx.cause.as_ref().map_or(0, |c| c.status);
+        let nobody = ctx.cause.is_some() && status == 0;
+        let written = match answer {
+            Ok(answer) if !sent && !nobody => {
+                let result = if filtered {
+                    answer::send(session, ctx, answer).await
+                } else {
+                    answer::write(session, answer).await
+                };
+                result.is_ok()
+            }
+            _ => false,
+        };
+        let error_code = session.response_written().map_or(status, |head| head.status.as_u16());
+        FailToProxy { error_code, can_reuse_downstream: written && ctx.request_ended }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        if let Some(error) = error
+            && ctx.cause.is_none()
+            && ctx.replied.is_none()
+        {
+            ctx.cause = Some(Cause::error(error));
+        }
+        finish(session, ctx);
+        self.log.write(session, ctx, error);
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+        // The access log says it, with the filter and the token.
+        true
+    }
+}
+
+fn remember(ctx: &mut Context, cause: Cause, grpc: bool) -> Result<Answer> {
+    let answer = Answer::cause(&cause, grpc);
+    ctx.cause = Some(cause);
+    answer
+}
+
+/// Done, log and delete: filters may read both heads as they were sent.
+fn finish(session: &mut Session, ctx: &mut Context) {
+    let Some(exchange) = ctx.exchange.as_mut().filter(|e| e.opened()) else { return };
+    if let Some(cause) = &ctx.cause {
+        exchange.message().facts.code_details = Some(cause.to_string().into());
+    }
+    match session.response_written().cloned() {
+        Some(mut head) => crate::heads::lend_both(exchange, session, &mut head, |e| e.finish()),
+        None => {
+            // No response was sent, so there is no head to read.
+            exchange.message().response = None;
+            crate::heads::with_request(exchange, session, |e| e.finish()).0;
+        }
+    }
+}

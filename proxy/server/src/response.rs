@@ -1,0 +1,168 @@
+//! The response's half: head, body and trailers of the upstream's answer through the filters.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header::CONTENT_LENGTH};
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use sluice_host::{Direction, Exchange, Step, TrailersHead};
+
+use crate::{
+    cause::Cause,
+    context::{Context, Stash},
+    framing::{Framing, FramingModule},
+    heads::lend_both,
+    request::PAUSE_LIMIT,
+};
+
+/// Pingora's hook for the head.
+pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut ResponseHeader) -> Result<()> {
+    // 100 and 103 go by; 101 is a final answer that filters see.
+    if head.status.is_informational() && head.status.as_u16() != 101 {
+        return Ok(());
+    }
+    let Some(exchange) = ctx.exchange.as_mut().filter(|e| !e.chain().is_empty()) else { return Ok(()) };
+    if std::mem::replace(&mut ctx.response_begun, true) {
+        return Ok(());
+    }
+    exchange.message().facts.upstream = ctx.upstream;
+    let end = ends_here(session, head);
+    if let Some(length) = length(head) {
+        exchange.declare_length(Direction::Response, length);
+    }
+    let step = lend_both(exchange, session, head, |e| e.response_headers(end));
+    let step = settle(session, exchange, head, step, Direction::Response).await;
+    let may_edit = exchange.chain().may_edit_response();
+    match step {
+        Step::Continue | Step::Hold => {}
+        step => return Err(stop(ctx, step)),
+    }
+    if may_edit && !end && head.status.as_u16() != 101 {
+        set_framing(session, Framing::Unknown);
+    }
+    Ok(())
+}
+
+/// Whether no body follows this head.
+fn ends_here(session: &Session, head: &ResponseHeader) -> bool {
+    session.req_header().method == Method::HEAD
+        || matches!(head.status.as_u16(), 101 | 204 | 304)
+        || length(head) == Some(0)
+}
+
+fn length(head: &ResponseHeader) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn set_framing(session: &mut Session, framing: Framing) {
+    if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
+        module.framing = framing;
+    }
+}
+
+/// Waits while the response's head or a whole body is held, up to [`PAUSE_LIMIT`].
+pub(crate) async fn settle(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    head: &mut ResponseHeader,
+    mut step: Step,
+    direction: Direction,
+) -> Step {
+    let deadline = tokio::time::Instant::now() + PAUSE_LIMIT;
+    while matches!(step, Step::Hold | Step::Continue) && exchange.is_held(direction) {
+        let Some(inbox) = exchange.inbox().cloned() else { break };
+        let event = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| inbox.poll_next(cx))).await;
+        step = lend_both(exchange, session, head, |e| match event {
+            Ok(event) => e.handle(event),
+            Err(_) => e.give_up(direction),
+        });
+    }
+    step
+}
+
+/// Pingora's hook for a piece of the body. It cannot wait, so a body that is held at its end with an event to come is
+/// waited for on a thread that Tokio is told about.
+pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<Bytes>, end: bool) -> Result<()> {
+    if ctx.tunnel || session.was_upgraded() {
+        return Ok(());
+    }
+    let Some(exchange) = ctx.exchange.as_mut() else { return Ok(()) };
+    exchange.message().facts.response_bytes += piece.as_ref().map_or(0, |p| p.len() as u64);
+    if !exchange.chain().reads_response_body() {
+        return Ok(());
+    }
+    let chunk = piece.take().unwrap_or_default();
+    let first = !exchange.is_held(Direction::Response);
+    let mut step = crate::heads::with_request(exchange, session, |e| e.response_body(chunk, end)).0;
+    if end && exchange.is_held(Direction::Response) {
+        step = wait_blocking(session, exchange, step);
+    }
+    match step {
+        Step::Continue | Step::Hold => {}
+        step => return Err(stop(ctx, step)),
+    }
+    let (bytes, ended) = exchange.take_body(Direction::Response);
+    let edits = exchange.chain().may_edit_response();
+    // The whole body in one piece: its length is known before the head is written.
+    if edits && end && ended {
+        set_framing(session, if first || !bytes.is_empty() { Framing::Known(bytes.len()) } else { Framing::Unknown });
+    }
+    *piece = Some(bytes);
+    Ok(())
+}
+
+fn wait_blocking(session: &mut Session, exchange: &mut Exchange, mut step: Step) -> Step {
+    let deadline = tokio::time::Instant::now() + PAUSE_LIMIT;
+    while matches!(step, Step::Hold | Step::Continue) && exchange.is_held(Direction::Response) {
+        let Some(inbox) = exchange.inbox().cloned() else { break };
+        let wait = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| inbox.poll_next(cx)));
+        let event = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(wait));
+        step = crate::heads::with_request(exchange, session, |e| match event {
+            Ok(event) => e.handle(event),
+            Err(_) => e.give_up(Direction::Response),
+        })
+        .0;
+    }
+    step
+}
+
+/// Pingora's hook for trailers (HTTP/2 upstreams only). Body bytes that a filter lets go of here take the trailers'
+/// place, as this version of Pingora can send one or the other.
+pub(crate) fn trailers(session: &mut Session, ctx: &mut Context, trailers: &mut HeaderMap) -> Result<Option<Bytes>> {
+    let Some(exchange) = ctx.exchange.as_mut().filter(|e| !e.chain().is_empty()) else { return Ok(None) };
+    let map = std::mem::take(trailers);
+    exchange.message().response_trailers = Some(Box::new(TrailersHead(map)));
+    let mut step = crate::heads::with_request(exchange, session, |e| e.response_trailers()).0;
+    if exchange.is_held(Direction::Response) {
+        step = wait_blocking(session, exchange, step);
+    }
+    if let Some(head) = exchange.message().response_trailers.as_mut()
+        && let Some(head) = head.as_any_mut().downcast_mut::<TrailersHead>()
+    {
+        *trailers = head.0.clone();
+    }
+    match step {
+        Step::Continue | Step::Hold => {}
+        step => return Err(stop(ctx, step)),
+    }
+    let (bytes, _) = exchange.take_body(Direction::Response);
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    tracing::warn!("a filter held the body until its trailers; the body is sent, the trailers are dropped");
+    Ok(Some(bytes))
+}
+
+/// Ends the exchange from inside the response: by another answer if the head is not out yet, else by a cut.
+fn stop(ctx: &mut Context, step: Step) -> Box<Error> {
+    let (status, stash) = match step {
+        Step::Reply(reply) => (reply.status, Stash::Response(reply)),
+        Step::Fail(fault) => {
+            let cause = Cause::fault(&fault);
+            (cause.status, Stash::Cause(cause))
+        }
+        Step::Reset | Step::Continue | Step::Hold => (500, Stash::Cause(Cause::closed())),
+    };
+    ctx.stash = Some(stash);
+    Error::explain(ErrorType::HTTPStatus(status), "ended by a filter")
+}

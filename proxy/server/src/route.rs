@@ -1,0 +1,227 @@
+//! Which route a request takes: the most specific one that matches, whatever the order in the file.
+//!
+//! More specific is: an exact host before a longer wildcard before a shorter one before any host; an exact path before
+//! a regular expression before a longer prefix before a shorter one; more header conditions before fewer; a method
+//! before none; then the order in the file.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use http::HeaderMap;
+use regex::bytes::Regex;
+use sluice_config::plan::{HostMatch, Match, PathMatch};
+
+/// A compiled match.
+#[derive(Debug)]
+struct Matcher {
+    path: Path,
+    methods: Vec<String>,
+    headers: Vec<(String, Option<String>)>,
+}
+
+#[derive(Debug)]
+enum Path {
+    Exact(String),
+    Prefix(String),
+    Regex(Regex),
+}
+
+impl Path {
+    fn matches(&self, path: &[u8]) -> bool {
+        match self {
+            Self::Exact(wanted) => path == wanted.as_bytes(),
+            Self::Prefix(prefix) if prefix == "/" => true,
+            // Segment-wise: `/api` is no prefix of `/apix`.
+            Self::Prefix(prefix) => {
+                path.strip_prefix(prefix.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+            }
+            Self::Regex(regex) => regex.is_match(path),
+        }
+    }
+}
+
+/// How specific a match is; smaller comes first.
+type Rank = (u8, Reverse<usize>, Reverse<usize>, Reverse<bool>, usize);
+
+fn rank(m: &Match, order: usize) -> Rank {
+    let (kind, length) = match &m.path {
+        PathMatch::Exact(p) => (0, p.len()),
+        PathMatch::Regex(p) => (1, p.len()),
+        PathMatch::Prefix(p) => (2, p.len()),
+    };
+    (kind, Reverse(length), Reverse(m.headers.len()), Reverse(!m.methods.is_empty()), order)
+}
+
+/// Every route of a site, by host.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    exact: HashMap<String, Vec<(Matcher, usize)>>,
+    /// Longest suffix first; a suffix begins with its dot.
+    wildcard: Vec<(String, Vec<(Matcher, usize)>)>,
+    any: Vec<(Matcher, usize)>,
+}
+
+impl Table {
+    /// Compiles the matches; the number that a lookup gives is the index in this list.
+    ///
+    /// # Errors
+    /// A regular expression that does not compile, which the configuration has checked before.
+    pub(crate) fn new<'a>(matches: impl Iterator<Item = &'a Match>) -> Result<Self, regex::Error> {
+        let mut ranked: Vec<(usize, &Match)> = matches.enumerate().collect();
+        ranked.sort_by_key(|(order, m)| rank(m, *order));
+        let mut table = Self::default();
+        for (index, m) in ranked {
+            let path = match &m.path {
+                PathMatch::Exact(p) => Path::Exact(p.clone()),
+                PathMatch::Prefix(p) => Path::Prefix(p.clone()),
+                PathMatch::Regex(p) => Path::Regex(Regex::new(&format!("^(?:{p})$"))?),
+            };
+            let matcher = Matcher { path, methods: m.methods.clone(), headers: m.headers.clone() };
+            let bucket = match &m.host {
+                HostMatch::Any => &mut table.any,
+                HostMatch::Exact(host) => table.exact.entry(host.clone()).or_default(),
+                HostMatch::Wildcard(suffix) => match table.wildcard.iter().position(|(s, _)| s == suffix) {
+                    Some(at) => &mut table.wildcard[at].1,
+                    None => {
+                        table.wildcard.push((suffix.clone(), Vec::new()));
+                        let last = table.wildcard.len() - 1;
+                        &mut table.wildcard[last].1
+                    }
+                },
+            };
+            bucket.push((matcher, index));
+        }
+        table.wildcard.sort_by_key(|(suffix, _)| Reverse(suffix.len()));
+        Ok(table)
+    }
+
+    /// The index of the route for this request, if one matches. `target` is path and query; `authority` may have a port.
+    pub(crate) fn find(&self, authority: &[u8], method: &[u8], target: &[u8], headers: &HeaderMap) -> Option<usize> {
+        let path = target.split(|b| *b == b'?' || *b == b'#').next().unwrap_or(target);
+        let hit = |bucket: &[(Matcher, usize)]| {
+            let fits = |m: &Matcher| {
+                m.path.matches(path)
+                    && (m.methods.is_empty() || m.methods.iter().any(|w| w.as_bytes() == method))
+                    && m.headers.iter().all(|(name, value)| has_header(headers, name, value.as_deref()))
+            };
+            bucket.iter().find(|(m, _)| fits(m)).map(|(_, index)| *index)
+        };
+        if !self.exact.is_empty() || !self.wildcard.is_empty() {
+            let mut buffer = [0; 256];
+            let host = lower_host(authority, &mut buffer)?;
+            if let Some(index) = self.exact.get(host).and_then(|bucket| hit(bucket)) {
+                return Some(index);
+            }
+            for (suffix, bucket) in &self.wildcard {
+                // `*.example.com` needs at least one character before the dot.
+                if host.len() > suffix.len()
+                    && host.ends_with(suffix.as_str())
+                    && let Some(index) = hit(bucket)
+                {
+                    return Some(index);
+                }
+            }
+        }
+        hit(&self.any)
+    }
+}
+
+fn has_header(headers: &HeaderMap, name: &str, wanted: Option<&str>) -> bool {
+    match wanted {
+        None => headers.contains_key(name),
+        Some(wanted) => headers.get_all(name).iter().any(|v| v.as_bytes() == wanted.as_bytes()),
+    }
+}
+
+/// The host of an authority in lower case, without port and without a trailing dot. A host that is too long for DNS
+/// matches nothing by name: it is cut to the empty string.
+fn lower_host<'a>(authority: &[u8], buffer: &'a mut [u8; 256]) -> Option<&'a str> {
+    let host = match authority.iter().rposition(|b| *b == b':') {
+        // In `[::1]` the last colon is part of the address.
+        Some(at) if !authority[at..].contains(&b']') => &authority[..at],
+        _ => authority,
+    };
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let target = buffer.get_mut(..host.len()).unwrap_or_default();
+    if target.len() == host.len() {
+        target.copy_from_slice(host);
+        target.make_ascii_lowercase();
+    }
+    // Not UTF-8 is no host that a configuration could name.
+    Some(std::str::from_utf8(target).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn m(host: &str, path: PathMatch) -> Match {
+        let host = match host {
+            "*" => HostMatch::Any,
+            h if h.starts_with("*.") => HostMatch::Wildcard(h[1..].into()),
+            h => HostMatch::Exact(h.into()),
+        };
+        Match { host, path, ..Match::default() }
+    }
+
+    fn prefix(p: &str) -> PathMatch {
+        PathMatch::Prefix(p.into())
+    }
+
+    fn find(table: &Table, host: &str, target: &str) -> Option<usize> {
+        table.find(host.as_bytes(), b"GET", target.as_bytes(), &HeaderMap::new())
+    }
+
+    #[test]
+    fn more_specific_wins_whatever_the_order() {
+        let table = Table::new(
+            [
+                m("*", prefix("/")),
+                m("*.example.com", prefix("/")),
+                m("*.api.example.com", prefix("/")),
+                m("a.example.com", prefix("/")),
+                m("a.example.com", prefix("/v1")),
+                m("a.example.com", PathMatch::Exact("/v1".into())),
+                m("a.example.com", PathMatch::Regex("/v1/[0-9]+".into())),
+            ]
+            .iter(),
+        )
+        .expect("compiles");
+        assert_eq!(find(&table, "other.org", "/x"), Some(0));
+        assert_eq!(find(&table, "b.example.com:8080", "/x"), Some(1));
+        assert_eq!(find(&table, "X.API.example.com.", "/x"), Some(2));
+        assert_eq!(find(&table, "example.com", "/x"), Some(0), "a wildcard is not its own parent");
+        assert_eq!(find(&table, "A.example.COM", "/x"), Some(3));
+        assert_eq!(find(&table, "a.example.com", "/v1/x"), Some(4));
+        assert_eq!(find(&table, "a.example.com", "/v1?q=1"), Some(5));
+        assert_eq!(find(&table, "a.example.com", "/v1/42"), Some(6));
+        assert_eq!(find(&table, "a.example.com", "/v1/42x"), Some(4), "a regular expression is anchored");
+        assert_eq!(find(&table, "a.example.com", "/v12"), Some(3), "prefixes end at segments");
+        assert_eq!(find(&table, &"x".repeat(300), "/"), Some(0), "an impossible host takes the route for any host");
+    }
+
+    #[test]
+    fn methods_and_headers_are_conditions() {
+        let plain = m("*", prefix("/"));
+        let post = Match { methods: vec!["POST".into()], ..m("*", prefix("/")) };
+        let beta = Match { headers: vec![("x-beta".into(), Some("1".into()))], ..m("*", prefix("/")) };
+        let any_beta = Match { headers: vec![("x-any".into(), None)], ..m("*", prefix("/")) };
+        let table = Table::new([plain, post, beta, any_beta].iter()).expect("compiles");
+        let mut headers = HeaderMap::new();
+        assert_eq!(table.find(b"h", b"POST", b"/", &headers), Some(1));
+        assert_eq!(table.find(b"h", b"GET", b"/", &headers), Some(0));
+        headers.append("x-beta", "0".parse().expect("a value"));
+        headers.append("x-beta", "1".parse().expect("a value"));
+        assert_eq!(table.find(b"h", b"GET", b"/", &headers), Some(2), "any value of the field counts");
+        headers.clear();
+        headers.append("x-any", "whatever".parse().expect("a value"));
+        assert_eq!(table.find(b"h", b"GET", b"/", &headers), Some(3));
+    }
+
+    #[test]
+    fn without_a_route_for_any_host_there_may_be_none() {
+        let table = Table::new([m("[::1]", prefix("/"))].iter()).expect("compiles");
+        assert_eq!(find(&table, "[::1]:8080", "/"), Some(0));
+        assert_eq!(find(&table, "[::1]", "/"), Some(0));
+        assert_eq!(find(&table, "localhost", "/"), None);
+    }
+}
