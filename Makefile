@@ -1,9 +1,23 @@
-# Thin: each line calls cargo or a script.
+# What a person types. Thin: each line calls cargo or a script; how it works stands there.
 
-.PHONY: setup filters
+.DEFAULT_GOAL := help
+.PHONY: help run test lint setup filters
 
-setup: ## check, and where it can be done install, what builds the WebAssembly guests
-	tools/guest-toolchain.sh setup
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## build the filters and the proxy, then serve conf/quickstart.yaml
+	@exec tools/run.sh
+
+test: setup filters ## build every guest from source, run all tests, end with the counts
+	@tools/test.sh
+
+lint: ## format check and clippy, as in continuous integration
+	@tools/lint.sh
+
+setup: ## check, and where it can be done install, what builds the proxy and the guests
+	@tools/prepare.sh
+	@tools/guest-toolchain.sh setup || test $$? -eq 3
 
 filters: ## build every filter and every test guest (3 = all but the Go ones, which were named)
-	tools/build-guests.sh all || test $$? -eq 3
+	@tools/build-guests.sh all || test $$? -eq 3

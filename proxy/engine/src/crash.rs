@@ -72,22 +72,16 @@ impl Crash {
 }
 
 fn root_text(error: &wasmtime::Error, trap: Option<&Trap>) -> String {
-    trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string)
+    let text = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);
+    text.trim_start_matches("wasm trap: ").to_owned()
 }
 
 fn frame_name(frame: &wasmtime::FrameInfo) -> String {
     let module = frame.module().name().unwrap_or("module");
     match frame.func_name() {
-        Some(name) => format!("{module}!{}", rustc_demangled(name)),
+        // The alternate form leaves the hash away; a name that is not Rust's stays as it is.
+        Some(name) => format!("{module}!{:#}", rustc_demangle::demangle(name)),
         None => format!("{module}!function {}", frame.func_index()),
-    }
-}
-
-/// Cuts the hash that Rust's linker puts behind a demangled name.
-fn rustc_demangled(name: &str) -> &str {
-    match name.rfind("::h") {
-        Some(at) if name.len() - at == 19 => &name[..at],
-        _ => name,
     }
 }
 

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, Step, pool::Place};
+use crate::{Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, Step, Token, pool::Place};
 
 /// One exchange's way through a chain. Dropping it ends every context it opened.
 pub struct Exchange {
@@ -63,6 +63,19 @@ enum Stopped {
     Headers(bool),
     Body,
     Trailers,
+}
+
+impl Stopped {
+    fn phase(self, direction: Direction) -> Phase {
+        match (direction, self) {
+            (Direction::Request, Self::Headers(_)) => Phase::RequestHeaders,
+            (Direction::Request, Self::Body) => Phase::RequestBody,
+            (Direction::Request, Self::Trailers) => Phase::RequestTrailers,
+            (Direction::Response, Self::Headers(_)) => Phase::ResponseHeaders,
+            (Direction::Response, Self::Body) => Phase::ResponseBody,
+            (Direction::Response, Self::Trailers) => Phase::ResponseTrailers,
+        }
+    }
 }
 
 /// What came out at the far end in one direction.
@@ -232,6 +245,8 @@ impl Exchange {
     /// Carries out what an inbox told.
     pub fn handle(&mut self, event: Event) -> Step {
         match event {
+            // The guest died: nothing can continue this stream but its filter's policy.
+            Event::Resume { filter, direction } if self.lost(filter) => self.abandon(direction, filter, Token::Trap),
             Event::Resume { filter, direction } => match self.position(direction, filter) {
                 Some(position) => self.resume(direction, position),
                 None => Step::Continue,
@@ -249,15 +264,16 @@ impl Exchange {
         let Some(index) = self.slots.iter().position(|s| s.held(direction).stopped.is_some()) else {
             return Step::Continue;
         };
-        let phase = match direction {
-            Direction::Request => Phase::RequestHeaders,
-            Direction::Response => Phase::ResponseHeaders,
+        self.abandon(direction, index, Token::PausedTooLong)
+    }
+
+    /// A filter that holds this direction failed: the exchange does too, or goes on without it.
+    fn abandon(&mut self, direction: Direction, index: usize, token: Token) -> Step {
+        let Some(stopped) = self.slots.get(index).and_then(|s| s.held(direction).stopped) else {
+            return Step::Continue;
         };
-        match self.fail(index, crate::Token::PausedTooLong, phase) {
-            Some(fault) => {
-                self.half_mut(direction).closed = true;
-                Step::Fail(Box::new(fault))
-            }
+        match self.fail(index, token, stopped.phase(direction)) {
+            Some(fault) => self.stop(direction, Verdict::Fail(fault)),
             None => match self.position(direction, index) {
                 Some(position) => self.resume(direction, position),
                 None => Step::Continue,

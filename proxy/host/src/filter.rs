@@ -11,10 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use sluice_abi::{AbiVersion, hostcalls::Hostcall};
-use sluice_engine::{Code, Digest, Limits};
+use sluice_engine::{Code, Crash, Digest, Limits};
 use wasmtime::InstancePre;
 
-use crate::{host::Services, pool::Pool, state::Held};
+use crate::{CrashReport, Phase, host::Services, pool::Pool, state::Held};
 
 /// What is needed to load a filter.
 #[derive(Clone)]
@@ -146,6 +146,14 @@ pub(crate) struct Blueprint {
     pub(crate) cpu_start: Duration,
 }
 
+impl Blueprint {
+    /// Tells of a guest of this filter that died.
+    pub(crate) fn crashed(&self, phase: Phase, crash: &Crash) {
+        let identity = &self.identity;
+        self.services.outside.crashed(&CrashReport { filter: &identity.name, digest: identity.digest, phase, crash });
+    }
+}
+
 /// One configured filter.
 pub struct Filter {
     pub(crate) blueprint: Arc<Blueprint>,
@@ -214,6 +222,15 @@ impl Filter {
 
     pub(crate) fn resized(&self) {
         self.resizes.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The last exchange is over and no configuration names the filter any more.
+impl Drop for Filter {
+    fn drop(&mut self) {
+        if let Err((phase, crash)) = self.pool.end() {
+            self.blueprint.crashed(phase, &crash);
+        }
     }
 }
 

@@ -161,11 +161,17 @@ impl Guest {
         result
     }
 
+    /// Done, log, delete for every root; nothing is called in the guest after it.
+    pub(crate) fn end_roots(&mut self) -> Result<(), (Phase, Crash)> {
+        let roots: Vec<u32> = self.sandbox.data().roots.iter().map(|root| root.id).collect();
+        roots.into_iter().try_for_each(|root| self.end_context(root))
+    }
+
     fn last_callbacks(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
         let budget = self.cpu_per_call;
         if let Some(f) = &self.callbacks.proxy_on_done {
             enter(self.sandbox.data_mut(), Phase::Done, context);
-            // Only a root's answer means anything: a stream ends in any case.
+            // A stream ends in any case. A root could ask for time, but by then no exchange is left that it could serve.
             self.sandbox.call(f, (context,), budget).map_err(|c| (Phase::Done, c))?;
             wasi::flush(self.sandbox.data_mut());
         }

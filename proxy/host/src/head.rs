@@ -203,12 +203,17 @@ impl<F: RequestFields> Head for RequestHead<F> {
 
     fn replace_all(&mut self, pairs: Pairs<'_>) -> Result<(), InvalidHeader> {
         let fields = checked(pairs, |n| is_pseudo(n) || is_host(n))?;
-        let authority = self.0.authority().to_vec();
-        // Pseudo headers first: they are the only step that can still be refused.
+        let line = [&b":authority"[..], b":path", b":method"].map(|name| (name, self.pseudo(name).map(<[u8]>::to_vec)));
+        // Pseudo headers first: they are the only step that can still be refused, and then the old line comes back.
         for (name, value) in pairs.iter().filter(|(n, _)| is_pseudo(n) || is_host(n)) {
-            self.set_pseudo(name, value)?;
+            if self.set_pseudo(name, value).is_err() {
+                for (name, old) in &line {
+                    let _ = self.set_pseudo(name, old.as_deref().unwrap_or_default());
+                }
+                return Err(InvalidHeader);
+            }
         }
-        let authority = if self.0.authority().is_empty() { authority } else { self.0.authority().to_vec() };
+        let authority = self.0.authority().to_vec();
         self.0.clear();
         if !authority.is_empty() {
             self.0.set_authority(&authority);
@@ -290,9 +295,11 @@ impl<F: ResponseFields> Head for ResponseHead<F> {
 
     fn replace_all(&mut self, pairs: Pairs<'_>) -> Result<(), InvalidHeader> {
         let fields = checked(pairs, is_pseudo)?;
+        let mut status = self.0.status();
         for (name, value) in pairs.iter().filter(|(n, _)| is_pseudo(n)) {
-            self.replace(name, value)?;
+            status = (name == b":status").then(|| parse_status(value)).flatten().ok_or(InvalidHeader)?;
         }
+        self.0.set_status(status);
         self.0.clear();
         fields.into_iter().for_each(|(n, v)| self.0.append(n, v));
         Ok(())

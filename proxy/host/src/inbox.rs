@@ -49,6 +49,12 @@ impl Inbox {
         }
     }
 
+    /// Drops continues that came while there was nothing to continue.
+    pub(crate) fn forget_resume(&self, filter: usize, direction: Direction) {
+        let stale = |event: &Event| matches!(event, Event::Resume { filter: f, direction: d } if *f == filter && *d == direction);
+        self.inner.lock().events.retain(|event| !stale(event));
+    }
+
     /// The oldest event; without one, the task is woken when one comes.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Event> {
         let mut inner = self.inner.lock();

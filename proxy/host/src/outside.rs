@@ -12,7 +12,7 @@ pub trait Outside: Send + Sync + 'static {
     /// Wall clock: time since 1970-01-01 UTC.
     fn wall_clock(&self) -> Duration;
 
-    /// A clock that never goes back, from any fixed point.
+    /// A clock that never goes back, from any fixed point; never zero, which Go's runtime takes for a broken clock.
     fn monotonic(&self) -> Duration;
 
     /// Fills the buffer with randomness fit for keys.

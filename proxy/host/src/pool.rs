@@ -9,8 +9,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use sluice_engine::Crash;
 
-use crate::{Isolation, LoadError, filter::Blueprint, guest::Guest};
+use crate::{Direction, Isolation, LoadError, Phase, filter::Blueprint, guest::Guest};
 
 /// First wait before a guest that does not start is tried again, and the longest.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -43,9 +44,14 @@ impl Entered<'_> {
         self.inner.guest.as_mut()
     }
 
-    /// The guest died: nothing in it is ever called again.
+    /// The guest died: nothing in it is ever called again, and nothing in it will continue the streams that wait.
     pub(crate) fn bury(&mut self) {
-        self.inner.guest = None;
+        if let Some(mut guest) = self.inner.guest.take() {
+            for parked in guest.state().paused.values() {
+                parked.resume(Direction::Request);
+                parked.resume(Direction::Response);
+            }
+        }
     }
 }
 
@@ -104,6 +110,15 @@ impl Pool {
         let shards = if isolation == Isolation::Request { 1 } else { shards.max(1) };
         let places = (0..shards).map(|_| Guest::build(blueprint).map(|g| Arc::new(Place::with(g))));
         Ok(Self { isolation, shards: places.collect::<Result<_, _>>()? })
+    }
+
+    /// Ends the roots of the guests that serve many requests; a guest of one request is just dropped with it.
+    ///
+    /// # Errors
+    /// The first root that died of it.
+    pub(crate) fn end(&self) -> Result<(), (Phase, Crash)> {
+        let guests = self.shards.iter().filter_map(|place| place.inner.lock().guest.take());
+        guests.map(|mut guest| guest.end_roots()).fold(Ok(()), |all, one| all.and(one))
     }
 
     /// A place for a new exchange of the running thread.

@@ -169,13 +169,13 @@ pub struct Upstream {
     pub body: Vec<String>,
     /// Trailers; an empty list is none.
     pub trailers: Vec<Pair>,
-    /// It answers as soon as it has the head of the request.
-    pub early: bool,
+    /// It answers after so many events of the request, and not only after all.
+    pub early: Option<usize>,
 }
 
 impl Default for Upstream {
     fn default() -> Self {
-        Self { status: 200, headers: Vec::new(), body: vec!["hello".into()], trailers: Vec::new(), early: false }
+        Self { status: 200, headers: Vec::new(), body: vec!["hello".into()], trailers: Vec::new(), early: None }
     }
 }
 

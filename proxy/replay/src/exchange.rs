@@ -24,6 +24,10 @@ enum Event {
 pub(crate) struct Run {
     exchange: Exchange,
     todo: VecDeque<Event>,
+    /// The upstream answers before it has the whole request.
+    early: bool,
+    /// The head was the end, of the request and of the response.
+    bare: (bool, bool),
     /// Events that are left until the client goes away.
     patience: Option<usize>,
     pub(crate) seen: Exchanged,
@@ -40,13 +44,20 @@ impl Run {
         let (sent, answered) = (&talk.request, &talk.upstream);
         let mut todo = VecDeque::new();
         write(&mut todo, Direction::Request, None, &sent.body, &sent.trailers)?;
-        let at = if answered.early { 1 } else { todo.len() };
+        let at = answered.early.unwrap_or(todo.len()).clamp(1, todo.len());
         let mut answer = VecDeque::new();
         let head = response(answered.status, fields(&answered.headers)?)?;
         write(&mut answer, Direction::Response, Some(head), &answered.body, &answered.trailers)?;
         let rest = todo.split_off(at);
         todo.extend(answer.into_iter().chain(rest));
-        Ok(Self { exchange: chain.open(Box::new(message)), todo, patience: sent.leaves_after, seen: Exchanged::default() })
+        Ok(Self {
+            exchange: chain.open(Box::new(message)),
+            todo,
+            early: answered.early.is_some(),
+            bare: (false, false),
+            patience: sent.leaves_after,
+            seen: Exchanged::default(),
+        })
     }
 
     /// Feeds one event; false when nothing is left.
@@ -55,35 +66,43 @@ impl Run {
             self.todo.clear();
         }
         self.patience = self.patience.map(|n| n.saturating_sub(1));
-        // An upstream does not answer what it has not been asked.
-        if let Some(Event::Headers(Direction::Response, ..)) = self.todo.front()
-            && !self.seen.replied
-            && !self.seen.upstream.as_ref().is_some_and(|seen| seen.complete || self.todo.len() > 1 && self.answers_early())
-        {
-            self.todo.clear();
+        let waits = matches!(self.todo.front(), Some(Event::Headers(Direction::Response, ..))) && !self.asked();
+        let event = if waits { None } else { self.todo.pop_front() };
+        let fed = event.is_some();
+        if let Some(event) = event {
+            Stage.pass(Duration::from_millis(1));
+            let (name, step) = self.feed(event);
+            self.seen.steps.push(format!("{name}: {}", word(&step)));
+            self.settle(step);
         }
-        let Some(event) = self.todo.pop_front() else { return false };
-        Stage.pass(Duration::from_millis(1));
-        let (name, step) = self.feed(event);
-        self.seen.steps.push(format!("{name}: {}", word(&step)));
-        self.settle(step);
-        while let Some(event) = self.exchange.inbox().and_then(|inbox| inbox.try_next()) {
+        let mut told = false;
+        while let Some(event) = self.exchange.inbox().and_then(|inbox| inbox.try_next()).filter(|_| !self.over()) {
+            told = true;
             let step = self.exchange.handle(event);
             self.seen.steps.push(format!("told: {}", word(&step)));
             self.settle(step);
         }
-        true
+        fed || told
     }
 
-    fn answers_early(&self) -> bool {
-        self.todo.iter().any(|event| matches!(event, Event::Body(Direction::Request, ..) | Event::Trailers(Direction::Request, _)))
+    /// Whether there is something to answer: an upstream does not answer what it has not been asked.
+    fn asked(&self) -> bool {
+        self.seen.replied || self.seen.upstream.as_ref().is_some_and(|seen| seen.complete || self.early)
+    }
+
+    fn over(&self) -> bool {
+        self.seen.fault.is_some() || self.seen.reset
     }
 
     fn feed(&mut self, event: Event) -> (String, Step) {
         let exchange = &mut self.exchange;
         match event {
-            Event::Headers(Direction::Request, _, end) => (format!("request headers end={end}"), exchange.request_headers(end)),
+            Event::Headers(Direction::Request, _, end) => {
+                self.bare.0 = end;
+                (format!("request headers end={end}"), exchange.request_headers(end))
+            }
             Event::Headers(Direction::Response, head, end) => {
+                self.bare.1 = end;
                 exchange.message().response = head.map(|h| Box::new(ResponseHead(h)) as Box<dyn Head>);
                 (format!("response headers end={end}"), exchange.response_headers(end))
             }
@@ -133,8 +152,8 @@ impl Run {
                 return;
             }
         }
-        collect(&mut self.exchange, Direction::Request, &mut self.seen.upstream);
-        collect(&mut self.exchange, Direction::Response, &mut self.seen.client);
+        collect(&mut self.exchange, Direction::Request, self.bare.0, &mut self.seen.upstream);
+        collect(&mut self.exchange, Direction::Response, self.bare.1, &mut self.seen.client);
     }
 
     /// An answer to the request walks back through the chain; one to the response takes its place, if that can be.
@@ -143,7 +162,9 @@ impl Run {
         self.todo.clear();
         self.seen.replied = true;
         let mut map = HeaderMap::new();
-        reply.headers.iter().for_each(|(n, v)| drop(map.append(n.clone(), v.clone())));
+        for (name, value) in reply.headers {
+            map.append(name, value);
+        }
         let Ok(head) = response(reply.status, map) else { return };
         if !answered {
             let body = if reply.body.is_empty() { Vec::new() } else { vec![reply.body] };
@@ -174,7 +195,7 @@ impl Run {
 }
 
 /// Takes what passed every filter.
-fn collect(exchange: &mut Exchange, direction: Direction, side: &mut Option<Seen>) {
+fn collect(exchange: &mut Exchange, direction: Direction, bare: bool, side: &mut Option<Seen>) {
     if !exchange.headers_passed(direction) || side.as_ref().is_some_and(|seen| seen.complete) {
         return;
     }
@@ -197,7 +218,7 @@ fn collect(exchange: &mut Exchange, direction: Direction, side: &mut Option<Seen
         seen.pieces.push(bytes.to_vec());
         seen.body.extend_from_slice(&bytes);
     }
-    if end || passed {
+    if bare || end || passed {
         seen.complete = true;
         seen.trailers = list(trailers);
     }

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How often names of upstreams are looked up again.
-const RESOLVE: Duration = Duration::from_secs(30);
+const RESOLVE: Duration = Duration::from_secs(10);
 /// Idle connections kept to all upstreams, for each worker.
 const POOL: usize = 512;
 

@@ -59,8 +59,6 @@ struct Endpoint {
 /// Why an upstream cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    #[error("cannot look up `{host}`: {error}")]
-    Resolve { host: String, error: std::io::Error },
     #[error("the CA file {path}: {error}")]
     Ca { path: String, error: String },
 }
@@ -78,7 +76,7 @@ impl Upstream {
 
 impl Servers {
     fn build(plan: &plan::Servers, number: u64) -> Result<Self, UpstreamError> {
-        let endpoints = plan.endpoints.iter().map(|e| Endpoint::build(e, plan)).collect::<Result<Vec<_>, _>>()?;
+        let endpoints = plan.endpoints.iter().map(|e| Endpoint::build(e, plan)).collect();
         let weights: Vec<u32> = plan.endpoints.iter().map(|e| e.weight).collect();
         Ok(Self {
             turns: turns(&weights),
@@ -132,14 +130,15 @@ impl Servers {
 }
 
 impl Endpoint {
-    fn build(plan: &plan::Endpoint, servers: &plan::Servers) -> Result<Self, UpstreamError> {
-        let addresses = (plan.host.as_str(), plan.port)
-            .to_socket_addrs()
-            .map_err(|error| UpstreamError::Resolve { host: plan.host.clone(), error })?
-            .collect();
+    fn build(plan: &plan::Endpoint, servers: &plan::Servers) -> Self {
+        // A name that means nothing now may mean something soon: it is asked for again, and answers 502 until then.
+        let addresses = (plan.host.as_str(), plan.port).to_socket_addrs().map(Iterator::collect).unwrap_or_else(|error| {
+            tracing::warn!(host = %plan.host, %error, "the name of an upstream cannot be looked up; it is tried again");
+            Vec::new()
+        });
         // An empty name would switch verification off in Pingora, so the host stands in for a name that is not given.
         let sni = servers.tls.as_ref().map_or_else(String::new, |tls| tls.sni.clone().unwrap_or_else(|| plan.host.clone()));
-        Ok(Self { host: plan.host.clone(), port: plan.port, sni, addresses: RwLock::new(addresses) })
+        Self { host: plan.host.clone(), port: plan.port, sni, addresses: RwLock::new(addresses) }
     }
 }
 

@@ -26,7 +26,8 @@ fn sources() -> Vec<Source> {
         let by_name = [".rs", ".go", ".sh"].iter().any(|end| path.ends_with(end));
         // Names without a dot can be scripts; other kinds of files are not worth opening.
         let no_dot = !path.rsplit('/').next().unwrap_or_default().contains('.');
-        if (by_name || no_dot) && let Some(text) = text(&path)
+        if (by_name || no_dot)
+            && let Some(text) = text(&path)
             && (by_name || text.starts_with("#!"))
         {
             found.push(Source { path, text });
@@ -45,8 +46,14 @@ fn opening(source: &Source) -> String {
         &["#"]
     };
     let mut words = String::new();
-    for line in source.text.lines().skip_while(|line| line.starts_with("#!")) {
-        let Some(rest) = marks.iter().find_map(|mark| line.strip_prefix(mark)) else { break };
+    for line in source
+        .text
+        .lines()
+        .skip_while(|line| line.starts_with("#!"))
+    {
+        let Some(rest) = marks.iter().find_map(|mark| line.strip_prefix(mark)) else {
+            break;
+        };
         if rest.trim().is_empty() {
             break;
         }
@@ -62,9 +69,16 @@ fn is_sentence(text: &str) -> bool {
 
 #[test]
 fn every_file_opens_with_a_sentence() {
-    let silent: Vec<String> =
-        sources().iter().filter(|source| !is_sentence(&opening(source))).map(|source| source.path.clone()).collect();
-    assert!(silent.is_empty(), "no sentence at the top that says what the file is for:\n{}", silent.join("\n"));
+    let silent: Vec<String> = sources()
+        .iter()
+        .filter(|source| !is_sentence(&opening(source)))
+        .map(|source| source.path.clone())
+        .collect();
+    assert!(
+        silent.is_empty(),
+        "no sentence at the top that says what the file is for:\n{}",
+        silent.join("\n")
+    );
 }
 
 #[test]
@@ -81,12 +95,21 @@ fn product_files_stay_short() {
         .filter(|source| source.lines() > MOST_LINES)
         .map(|source| format!("{}: {} lines", source.path, source.lines()))
         .collect();
-    assert!(long.is_empty(), "more than {MOST_LINES} lines; find the seam and cut there:\n{}", long.join("\n"));
+    assert!(
+        long.is_empty(),
+        "more than {MOST_LINES} lines; find the seam and cut there:\n{}",
+        long.join("\n")
+    );
 }
 
 #[test]
 fn an_opening_is_told_from_code() {
-    let opens = |path: &str, text: &str| is_sentence(&opening(&Source { path: path.into(), text: text.into() }));
+    let opens = |path: &str, text: &str| {
+        is_sentence(&opening(&Source {
+            path: path.into(),
+            text: text.into(),
+        }))
+    };
     assert!(opens("a.rs", "//! Reads a file: nothing more.\nuse a;"));
     assert!(opens("a", "#!/bin/sh\n# Builds every guest.\nset -e"));
     assert!(!opens("a.rs", "use a;\n//! Reads a file: nothing more."));

@@ -10,7 +10,7 @@ use crate::explain::{self, Failure, chain, size};
 /// Checks a configuration and prints what was found.
 ///
 /// # Errors
-/// When the file cannot be read or is wrong; a filter that does not start is part of the report.
+/// When the file cannot be read or is wrong; what does not load is part of the report.
 pub(crate) fn run(config: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     let report = match sluice_server::check(config) {
         Ok(report) => report,
@@ -23,33 +23,71 @@ pub(crate) fn run(config: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     if as_json {
         explain::print_json(&found(config, &report))?;
     } else {
-        report.warnings.iter().for_each(|warning| explain::warning(warning));
+        report
+            .warnings
+            .iter()
+            .for_each(|warning| explain::warning(warning));
         explain::print(&explain::visible(&text(config, &report)))?;
+        let errors = report
+            .filters
+            .iter()
+            .filter_map(|filter| filter.error.as_ref());
+        errors
+            .chain(&report.problems)
+            .for_each(|error| _ = explain::failure(&Failure::new(error)));
     }
-    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn text(config: &Path, report: &CheckReport) -> String {
     let mut out = String::new();
-    let width = report.filters.iter().map(|filter| filter.name.chars().count()).max().unwrap_or(0);
+    let width = report
+        .filters
+        .iter()
+        .map(|filter| filter.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for filter in &report.filters {
-        // Writing to a string does not fail.
-        let _ = match &filter.error {
-            None => writeln!(out, "filter {:width$}  ok  {}", filter.name, facts(filter)),
-            Some(error) => writeln!(out, "filter {:width$}  FAILED: {error}", filter.name),
+        let outcome = if filter.error.is_none() {
+            facts(filter)
+        } else {
+            "FAILED".to_owned()
         };
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "filter {:width$}  {outcome}", filter.name);
     }
-    let counts =
-        [count(report.routes, "route"), count(report.upstreams, "upstream"), count(report.filters.len(), "filter")];
-    let _ = writeln!(out, "{} on {}", counts.join(", "), report.listeners.join(", "));
-    let verdict = if report.ok() { "is good" } else { "would not be served" };
-    let _ = writeln!(out, "{} {verdict}", config.display());
+    let counts = [
+        count(report.routes, "route"),
+        count(report.upstreams, "upstream"),
+        count(report.filters.len(), "filter"),
+    ];
+    let verdict = if report.ok() {
+        "is good"
+    } else {
+        "would not be served"
+    };
+    let _ = writeln!(
+        out,
+        "{} {verdict}: {} on {}",
+        config.display(),
+        counts.join(", "),
+        report.listeners.join(", ")
+    );
     out
 }
 
 fn facts(filter: &CheckedFilter) -> String {
-    let digest: String = filter.digest.chars().take("sha256:".len() + 12).collect();
-    format!("ABI {}, {}, {:.2} s to start, {digest}", filter.abi, size(filter.size as u64), filter.seconds)
+    let digest: String = filter.digest.chars().take(12).collect();
+    format!(
+        "ok  ABI {}, {}, sha256:{digest}, ready in {:.2} s",
+        filter.abi,
+        size(filter.size as u64),
+        filter.seconds
+    )
 }
 
 fn count(number: usize, noun: &str) -> String {
@@ -57,6 +95,8 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 fn found(config: &Path, report: &CheckReport) -> Value {
+    // Empty means that it was not known, which JSON has a word for.
+    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let filters: Vec<Value> = report
         .filters
         .iter()
@@ -64,26 +104,32 @@ fn found(config: &Path, report: &CheckReport) -> Value {
             json!({
                 "name": filter.name,
                 "ok": filter.error.is_none(),
-                "digest": filter.digest,
-                "abi": filter.abi,
+                "digest": known(&filter.digest).map(|digest| format!("sha256:{digest}")),
+                "abi": known(&filter.abi),
                 "size": filter.size,
                 "seconds": filter.seconds,
                 "error": filter.error,
             })
         })
         .collect();
+    let errors: Vec<Value> = report
+        .problems
+        .iter()
+        .map(|problem| json!({ "message": problem }))
+        .collect();
     json!({
         "file": config.display().to_string(),
         "ok": report.ok(),
+        "errors": errors,
+        "warnings": report.warnings,
         "filters": filters,
         "routes": report.routes,
         "upstreams": report.upstreams,
         "listeners": report.listeners,
-        "warnings": report.warnings,
     })
 }
 
-/// The same shape for a file that is wrong: `ok` is false and `errors` says why.
+/// A file that is wrong as a whole: `ok` is false and `errors` says why, each with its place where it has one.
 fn refused(config: &Path, error: &RunError) -> Value {
     let errors = match error {
         RunError::Config(errors) => errors.to_json()["errors"].clone(),

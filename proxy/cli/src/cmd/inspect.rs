@@ -38,10 +38,16 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     let length = file.metadata().map_err(explain)?.len();
     if length > MAX_MODULE_BYTES as u64 {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        return Err(format!("{} {}", path.display(), CodeError::TooLarge(length)));
+        return Err(format!(
+            "{} {}",
+            path.display(),
+            CodeError::TooLarge(length)
+        ));
     }
     let mut bytes = Vec::new();
     // A pipe has no length, so the bound stands here too.
-    file.take(MAX_MODULE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(explain)?;
+    file.take(MAX_MODULE_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(explain)?;
     Ok(bytes)
 }

@@ -34,8 +34,13 @@ const WASI: &[(&str, &str)] = &[
 
 /// Whether this import is a function of WASI preview 1.
 pub(crate) fn is_wasi(module: &str, name: &str) -> bool {
-    let Some((family, rest)) = name.split_once('_') else { return false };
-    WASI_MODULES.contains(&module) && WASI.iter().any(|(f, names)| *f == family && names.split(' ').any(|n| n == rest))
+    let Some((family, rest)) = name.split_once('_') else {
+        return false;
+    };
+    WASI_MODULES.contains(&module)
+        && WASI
+            .iter()
+            .any(|(f, names)| *f == family && names.split(' ').any(|n| n == rest))
 }
 
 /// A callback that a module exports.
@@ -107,10 +112,19 @@ mod tests {
         assert_eq!(ALLOCATORS, sluice_abi::callbacks::ALLOCATORS);
         assert_eq!(EMSCRIPTEN, sluice_abi::hostcalls::EMSCRIPTEN);
         assert_eq!(WASI_MODULES, sluice_abi::wasi::MODULES);
-        let here: BTreeSet<String> =
-            WASI.iter().flat_map(|(family, names)| names.split(' ').map(move |n| format!("{family}_{n}"))).collect();
-        let contract: BTreeSet<String> = sluice_abi::wasi::FUNCTIONS.iter().map(|name| (*name).to_owned()).collect();
+        let here: BTreeSet<String> = WASI
+            .iter()
+            .flat_map(|(family, names)| names.split(' ').map(move |n| format!("{family}_{n}")))
+            .collect();
+        let contract: BTreeSet<String> = sluice_abi::wasi::FUNCTIONS
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect();
         assert_eq!(here, contract);
-        assert!(is_wasi("wasi_unstable", "fd_fdstat_get") && !is_wasi("env", "fd_write") && !is_wasi("wasi_unstable", "fd_x"));
+        assert!(
+            is_wasi("wasi_unstable", "fd_fdstat_get")
+                && !is_wasi("env", "fd_write")
+                && !is_wasi("wasi_unstable", "fd_x")
+        );
     }
 }

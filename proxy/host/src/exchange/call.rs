@@ -7,7 +7,7 @@ use sluice_engine::Crash;
 
 use super::{Exchange, Held, Lease, Outcome, Slot, Stopped, Verdict};
 use crate::{
-    Body, CrashReport, Direction, Fault, Inbox, LogLine, Message, Phase, Token,
+    Body, Direction, Event, Fault, Inbox, LogLine, Message, Phase, Token,
     guest::Guest,
     inbox::Parked,
     pool::{Entered, Place},
@@ -58,14 +58,15 @@ impl Exchange {
         self.message = Some(message);
         wasi::flush(guest.state());
 
+        // Also when the guest died: what it changed before is sent, and framed as it is.
+        self.half_mut(direction).edited |= body.changed();
         let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
         let Some(result) = result else {
             slot.held_mut(direction).body = body;
             return Verdict::Continue;
         };
         slot.used += took;
-        let edited = body.changed();
-        if edited && body.len() != before {
+        if body.changed() && body.len() != before {
             filter.resized();
         }
         slot.held_mut(direction).body = body;
@@ -73,10 +74,14 @@ impl Exchange {
             Err(crash) => return self.crashed(index, entered, phase, &crash),
             Ok(returned) => read(guest, slot, phase, returned),
         };
-        drop(entered);
-        if edited {
-            self.half_mut(direction).edited = true;
+        if matches!(verdict, Verdict::Pause) {
+            // Before anything else can enter the guest: a continue that comes after this is not lost, and one that
+            // came before it was for a stream that did not wait.
+            let inbox = self.inbox.get_or_insert_with(|| Arc::new(Inbox::default()));
+            inbox.forget_resume(index, direction);
+            guest.state().paused.insert(context, Parked { inbox: inbox.clone(), filter: index });
         }
+        drop(entered);
         verdict
     }
 
@@ -115,7 +120,7 @@ impl Exchange {
             Err(crash) => {
                 entered.bury();
                 drop(entered);
-                report(&filter.blueprint, Phase::Create, &crash);
+                blueprint.crashed(Phase::Create, &crash);
                 Err(crash.kind.into())
             }
         }
@@ -126,7 +131,7 @@ impl Exchange {
         entered.bury();
         drop(entered);
         if let Some(link) = self.chain.links().get(index) {
-            report(&link.filter.blueprint, phase, crash);
+            link.filter.blueprint.crashed(phase, crash);
         }
         self.failed(index, crash.kind.into(), phase)
     }
@@ -140,7 +145,7 @@ impl Exchange {
         {
             entered.bury();
             if let Some(link) = self.chain.links().get(index) {
-                report(&link.filter.blueprint, phase, &crash);
+                link.filter.blueprint.crashed(phase, &crash);
             }
         }
         self.failed(index, Token::CpuExceeded, phase)
@@ -156,7 +161,15 @@ impl Exchange {
         let slot = self.slots.get_mut(index)?;
         slot.skipped = true;
         slot.outcome = Outcome::Failed;
-        (!link.filter.fail_open).then(|| Fault { token, filter: link.filter.name().clone(), phase })
+        if !link.filter.fail_open {
+            return Some(Fault { token, filter: link.filter.name().clone(), phase });
+        }
+        // What it holds goes on without it, as if another callback had continued it.
+        if let Some(inbox) = &self.inbox {
+            let held = [Direction::Request, Direction::Response].into_iter().filter(|d| slot.held(*d).stopped.is_some());
+            held.for_each(|direction| inbox.post(Event::Resume { filter: index, direction }));
+        }
+        None
     }
 
     pub(super) fn held_mut(&mut self, index: usize, direction: Direction) -> &mut Held {
@@ -165,15 +178,10 @@ impl Exchange {
         self.slots[index.min(last)].held_mut(direction)
     }
 
-    /// Lets other callbacks of the filter's guest find this stream.
-    pub(super) fn park(&mut self, index: usize) {
-        let inbox = self.inbox.get_or_insert_with(|| Arc::new(Inbox::default())).clone();
-        if let Some(lease) = self.slots.get(index).and_then(|s| s.guest.as_ref())
-            && let Some(mut entered) = lease.place.enter(lease.number)
-            && let Some(guest) = entered.guest()
-        {
-            guest.state().paused.insert(lease.context, Parked { inbox, filter: index });
-        }
+    /// Whether the guest that this filter's context lived in died under another exchange.
+    pub(super) fn lost(&self, index: usize) -> bool {
+        let slot = self.slots.get(index).filter(|slot| !slot.skipped);
+        slot.and_then(|slot| slot.guest.as_ref()).is_some_and(|lease| lease.place.enter(lease.number).is_none())
     }
 
     /// Done, log and delete for one filter.
@@ -188,7 +196,7 @@ impl Exchange {
             entered.bury();
             drop(entered);
             if let Some(link) = self.chain.links().get(index) {
-                report(&link.filter.blueprint, phase, &crash);
+                link.filter.blueprint.crashed(phase, &crash);
             }
         }
     }
@@ -289,9 +297,4 @@ fn writable(slot: &Slot, phase: Phase, end: bool) -> Writable {
         request_trailers: phase == Phase::RequestTrailers || (phase == Phase::RequestBody && end),
         response_trailers: phase == Phase::ResponseTrailers || (phase == Phase::ResponseBody && end),
     }
-}
-
-fn report(blueprint: &crate::filter::Blueprint, phase: Phase, crash: &Crash) {
-    let identity = &blueprint.identity;
-    blueprint.services.outside.crashed(&CrashReport { filter: &identity.name, digest: identity.digest, phase, crash });
 }

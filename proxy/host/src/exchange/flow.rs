@@ -21,7 +21,6 @@ impl Exchange {
                 Verdict::Continue => {}
                 Verdict::Pause => {
                     self.held_mut(index, direction).stopped = Some(Stopped::Headers(end));
-                    self.park(index);
                     return Step::Hold;
                 }
                 other => return self.stop(direction, other),
@@ -43,24 +42,18 @@ impl Exchange {
                 return Step::Continue;
             }
             let index = self.index(direction, position);
-            if self.over_cap(index, direction, data.len()) {
-                match self.fail(index, Token::BodyTooLarge, phase) {
-                    Some(fault) => return self.stop(direction, Verdict::Fail(fault)),
-                    // It fails open: what it held goes on without it.
-                    None => {
-                        let held = self.held_mut(index, direction);
-                        held.stopped = None;
-                        held.body.append(data);
-                        data = held.body.take();
-                        continue;
-                    }
-                }
+            if self.over_cap(index, direction, data.len())
+                && let Some(fault) = self.fail(index, Token::BodyTooLarge, phase)
+            {
+                return self.stop(direction, Verdict::Fail(fault));
             }
+            let failed = self.failed_open(index);
             let held = self.held_mut(index, direction);
-            if matches!(held.stopped, Some(Stopped::Headers(_))) {
+            if matches!(held.stopped, Some(Stopped::Headers(_))) || (failed && held.stopped.is_some()) {
                 held.body.append(data);
                 held.end |= end;
-                return Step::Hold;
+                // A filter that failed open lets go of all that it held, head first.
+                return if failed { self.resume(direction, position) } else { Step::Hold };
             }
             if !self.wants_body(index, direction) {
                 continue;
@@ -88,7 +81,6 @@ impl Exchange {
                             }
                         }
                     }
-                    self.park(index);
                     return Step::Hold;
                 }
                 other => return self.stop(direction, other),
@@ -111,10 +103,11 @@ impl Exchange {
                 return Step::Continue;
             }
             let index = self.index(direction, position);
+            let failed = self.failed_open(index);
             let held = self.held_mut(index, direction);
-            if matches!(held.stopped, Some(Stopped::Headers(_))) {
+            if matches!(held.stopped, Some(Stopped::Headers(_))) || (failed && held.stopped.is_some()) {
                 held.trailers = true;
-                return Step::Hold;
+                return if failed { self.resume(direction, position) } else { Step::Hold };
             }
             match self.call(index, phase, true) {
                 Verdict::Continue => {
@@ -135,7 +128,6 @@ impl Exchange {
                     if held.stopped.is_none() {
                         held.stopped = Some(Stopped::Trailers);
                     }
-                    self.park(index);
                     return Step::Hold;
                 }
                 other => return self.stop(direction, other),
@@ -194,7 +186,7 @@ impl Exchange {
         if self.is_held(direction) { Step::Hold } else { Step::Continue }
     }
 
-    fn stop(&mut self, direction: Direction, verdict: Verdict) -> Step {
+    pub(super) fn stop(&mut self, direction: Direction, verdict: Verdict) -> Step {
         match verdict {
             Verdict::Reply(reply) => self.replied(direction, reply),
             Verdict::Fail(fault) => {
@@ -221,6 +213,11 @@ impl Exchange {
     fn declared_over_cap(&self, index: usize, direction: Direction) -> bool {
         let cap = self.chain.links().get(index).map_or(usize::MAX, |l| l.filter.blueprint.identity.body_buffer);
         usize::try_from(self.half(direction).declared).unwrap_or(usize::MAX) > cap
+    }
+
+    /// Whether the filter is out of the exchange; one that failed closed would have ended it.
+    fn failed_open(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(|slot| slot.skipped)
     }
 
     fn wants_body(&self, index: usize, direction: Direction) -> bool {

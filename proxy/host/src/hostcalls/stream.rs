@@ -11,8 +11,9 @@ pub(crate) fn proxy_continue_stream(state: &mut State, stream: StreamType) -> Re
     match stream {
         StreamType::HttpRequest => resume(state, Direction::Request),
         StreamType::HttpResponse => resume(state, Direction::Response),
-        // TCP streams have no HTTP exchange to continue; a guest that asks is told so without being killed.
-        StreamType::Downstream | StreamType::Upstream => Err(Status::Unimplemented),
+        // TCP streams have no HTTP exchange to continue. Not UNIMPLEMENTED: the Rust SDK's status type has no such
+        // value, so that answer would be undefined behaviour in the guest.
+        StreamType::Downstream | StreamType::Upstream => Err(Status::BadArgument),
     }
 }
 

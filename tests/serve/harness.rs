@@ -1,0 +1,11 @@
+//! What every test uses: a proxy process, an origin that records, a client that controls each byte.
+
+mod client;
+mod origin;
+mod proxy;
+pub mod wire;
+
+pub use client::Client;
+pub use origin::{Origin, Reply};
+pub use proxy::{Proxy, chain_yaml, fixture, go_fixture, root};
+pub use wire::{Framing, Message};

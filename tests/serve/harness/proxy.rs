@@ -1,0 +1,270 @@
+//! The real binary as a process of the test, with its logs in files.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::Client;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// The path of a test guest; fails with the command that builds it.
+pub fn fixture(name: &str) -> String {
+    let path = root().join(format!(".build/fixtures/{name}.wasm"));
+    assert!(
+        path.exists(),
+        "{} is missing: run `tools/build-guests.sh fixtures`",
+        path.display()
+    );
+    path.display().to_string()
+}
+
+/// The same for a guest written in Go.
+pub fn go_fixture(name: &str) -> String {
+    let path = root().join(format!(".build/fixtures/go-{name}.wasm"));
+    assert!(
+        path.exists(),
+        "{} is missing: install Go >= 1.24 and run `tools/build-guests.sh fixtures`",
+        path.display()
+    );
+    path.display().to_string()
+}
+
+/// A proxy process; it is stopped when this is dropped.
+pub struct Proxy {
+    child: Child,
+    pub dir: TempDir,
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Proxy {
+    /// Serves one route with these filters in front of the echo, or of `upstream` if there is one. A filter is
+    /// `(name, module, more lines of YAML in flow style)`.
+    pub fn chain(filters: &[(&str, &str, &str)], upstream: Option<SocketAddr>) -> Self {
+        Self::start(&chain_yaml(filters, upstream, ""))
+    }
+
+    /// Serves this configuration. `DIR` in it is the process's own folder.
+    pub fn start(yaml: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        Self::start_in(dir, yaml)
+    }
+
+    pub fn start_in(dir: TempDir, yaml: &str) -> Self {
+        let file = dir.path().join("sluice.yaml");
+        fs::write(
+            &file,
+            yaml.replace("DIR", &dir.path().display().to_string()),
+        )
+        .unwrap();
+        let child = command(&file)
+            .stdout(File::create(dir.path().join("access.log")).unwrap())
+            .stderr(File::create(dir.path().join("proxy.log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut proxy = Self {
+            child,
+            dir,
+            addresses: Vec::new(),
+        };
+        proxy.wait_for("ready: ");
+        proxy.addresses = proxy
+            .log()
+            .lines()
+            .filter_map(|l| {
+                l.split("serving http")
+                    .nth(1)?
+                    .split("//")
+                    .nth(1)?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
+            .collect();
+        proxy
+    }
+
+    /// Runs it with a configuration that must be refused, and returns what it says.
+    pub fn refused(yaml: &str) -> String {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("sluice.yaml");
+        fs::write(
+            &file,
+            yaml.replace("DIR", &dir.path().display().to_string()),
+        )
+        .unwrap();
+        let output = command(&file).output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "it must be refused with status 1"
+        );
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.addresses[0])
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The proxy's own log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("proxy.log")).unwrap()
+    }
+
+    /// Waits until the log holds this text.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        self.wait_count(text, 1)
+    }
+
+    /// Waits until the log holds this text so many times.
+    pub fn wait_count(&mut self, text: &str, count: usize) -> String {
+        let began = Instant::now();
+        loop {
+            let log = self.log();
+            if log.matches(text).count() >= count {
+                return log;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!(
+                    "the proxy ended ({status}) before it said `{text}`:\n{}",
+                    self.log()
+                );
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(90),
+                "it never said `{text}`:\n{log}"
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for so many lines of the access log and returns them.
+    pub fn access(&self, count: usize) -> Vec<Value> {
+        let began = Instant::now();
+        loop {
+            let text = fs::read_to_string(self.dir.path().join("access.log")).unwrap();
+            let lines: Vec<Value> = text
+                .split_inclusive('\n')
+                .filter(|l| l.ends_with('\n'))
+                .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("not JSON ({e}): {l}")))
+                .collect();
+            if lines.len() >= count {
+                return lines;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "{} of {count} lines:\n{text}",
+                lines.len()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn signal(&self, name: &str) {
+        assert!(
+            Command::new("kill")
+                .args([&format!("-{name}"), &self.pid().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "it does not end:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Largest resident memory so far, bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+            * 1024
+    }
+
+    pub fn alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- proxy.log\n{}", self.log());
+        }
+    }
+}
+
+fn command(file: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command
+        .arg("run")
+        .arg("-c")
+        .arg(file)
+        .stdin(Stdio::null())
+        .env("NO_COLOR", "1");
+    command
+}
+
+/// See [`Proxy::chain`]; `extra` are more top-level lines.
+pub fn chain_yaml(
+    filters: &[(&str, &str, &str)],
+    upstream: Option<SocketAddr>,
+    extra: &str,
+) -> String {
+    let mut yaml = String::from("listeners: [{ address: \"127.0.0.1:0\" }]\n");
+    if !filters.is_empty() {
+        yaml.push_str("filters:\n");
+    }
+    for (name, module, more) in filters {
+        let comma = if more.is_empty() { "" } else { ", " };
+        yaml.push_str(&format!(
+            "  {name}: {{ source: {{ path: \"{module}\" }}{comma}{more} }}\n"
+        ));
+    }
+    let names: Vec<&str> = filters.iter().map(|f| f.0).collect();
+    let upstreams = match upstream {
+        Some(address) => format!("  up: {{ endpoints: [\"{address}\"] }}\n"),
+        None => "  up: { builtin: echo }\n".to_owned(),
+    };
+    yaml + &format!(
+        "upstreams:\n{upstreams}routes: [{{ filters: [{}], upstream: up }}]\n{extra}",
+        names.join(", ")
+    )
+}

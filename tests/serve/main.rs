@@ -1,0 +1,28 @@
+//! End-to-end tests: the real `sluice` binary over real sockets, with real guests and real origins.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking, and its helpers are for tests"
+)]
+
+mod harness;
+
+mod bodies;
+mod chain;
+mod conf;
+mod errors;
+mod guests;
+mod headers;
+mod hostile;
+mod http2;
+mod large;
+mod local;
+mod peers;
+mod process;
+mod routing;
+mod tls;
+mod upgrade;

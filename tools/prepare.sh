@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Checks what builds the proxy itself: Rust, a C compiler and cmake (both for C libraries below Pingora).
+#
+#   tools/prepare.sh
+#
+# On Debian and its children, as root, it installs the last two and says so; elsewhere it prints the command to run.
+# What builds the guests is checked by tools/guest-toolchain.sh. Exit status: 0 all there, 1 something is missing.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly ROOT
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+if ! command -v cargo >/dev/null; then
+  say "Rust is missing. Install it with rustup (https://rustup.rs), open a new shell, and run this again:"
+  say "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+  exit 1
+fi
+
+# Asked here, because rust-toolchain.toml names the version and rustup fetches it at this moment.
+if ! version=$(cd "$ROOT" && cargo --version); then
+  say "cargo does not start with the toolchain of rust-toolchain.toml; what it said stands above."
+  exit 1
+fi
+
+packages=()
+command -v cc >/dev/null || packages+=(gcc libc6-dev)
+command -v cmake >/dev/null || packages+=(cmake)
+
+if [[ ${#packages[@]} -gt 0 ]]; then
+  if command -v apt-get >/dev/null && [[ $(id -u) == 0 ]]; then
+    say "a C library below Pingora needs them, so: apt-get install ${packages[*]}"
+    # What went wrong shows below: what counts is whether the tools are there.
+    apt-get update -qq >&2 || say "apt-get update failed"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${packages[@]}" >&2 || say "apt-get install failed"
+  elif command -v apt-get >/dev/null; then
+    say "missing, and not root, so run:  sudo apt-get update && sudo apt-get install -y ${packages[*]}"
+  elif command -v dnf >/dev/null; then
+    say "missing, so run:  sudo dnf install -y gcc cmake"
+  elif command -v brew >/dev/null; then
+    say "missing, so run:  xcode-select --install; brew install cmake"
+  else
+    say "missing: install a C compiler (cc) and cmake with the package manager of this system."
+  fi
+fi
+
+for tool in cc cmake; do
+  command -v "$tool" >/dev/null || { say "$tool is missing"; exit 1; }
+done
+say "proxy: ready ($version)"
