@@ -47,7 +47,7 @@ fn configuration_reaches_the_guest_byte_for_byte() {
         answer.header("x-plugin-config"),
         r#"{\"b\":1,\"a\":[true,null,\"x\"]}"#
     );
-    assert_eq!(answer.header("x-plugin-config-size"), "28");
+    assert_eq!(answer.header("x-plugin-config-size"), "27");
     assert_eq!(answer.header("x-vm-config"), "plain text");
     assert_eq!(answer.header("x-configured"), "1");
 }

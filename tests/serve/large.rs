@@ -97,6 +97,7 @@ fn one_gibibyte_down() {
             Some(address),
             "server: { workers: 2 }\n",
         ));
+        proxy.reset_peak_memory();
         let mut client = proxy.client();
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(read_all_of(client, name == chains()[0].0), GIB, "{name}");
@@ -128,6 +129,7 @@ fn one_gibibyte_up() {
             Some(address),
             "server: { workers: 2 }\n",
         ));
+        proxy.reset_peak_memory();
         let mut client = proxy.client();
         client.send(format!(
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {GIB}\r\n\r\n"

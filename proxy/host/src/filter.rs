@@ -78,12 +78,13 @@ pub struct Grants {
 
 impl Default for Grants {
     fn default() -> Self {
-        Self::with(Hostcall::ALL.iter().filter(|h| h.granted_by_default()).map(|h| h.bit()).sum())
+        // Callouts are calls like any other; what is granted by name is whom they may reach.
+        Self::all()
     }
 }
 
 impl Grants {
-    /// Every hostcall and every WASI function.
+    /// Every hostcall, every WASI function, every property.
     pub fn all() -> Self {
         Self::with(Hostcall::ALL.iter().map(|h| h.bit()).sum())
     }

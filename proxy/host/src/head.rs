@@ -203,13 +203,15 @@ impl<F: RequestFields> Head for RequestHead<F> {
 
     fn replace_all(&mut self, pairs: Pairs<'_>) -> Result<(), InvalidHeader> {
         let fields = checked(pairs, |n| is_pseudo(n) || is_host(n))?;
-        let line = [&b":authority"[..], b":path", b":method"].map(|name| (name, self.pseudo(name).map(<[u8]>::to_vec)));
-        // Pseudo headers first: they are the only step that can still be refused, and then the old line comes back.
-        for (name, value) in pairs.iter().filter(|(n, _)| is_pseudo(n) || is_host(n)) {
+        let (path, method) = (self.0.path().to_vec(), self.0.method().to_vec());
+        // Pseudo headers first, as only they can still be refused; the authority last, as only it may have been absent
+        // before, which cannot be set again.
+        let names_host = |n: &[u8]| n == b":authority" || is_host(n);
+        let line = pairs.iter().filter(|(n, _)| is_pseudo(n) && !names_host(n));
+        for (name, value) in line.chain(pairs.iter().filter(|(n, _)| names_host(n))) {
             if self.set_pseudo(name, value).is_err() {
-                for (name, old) in &line {
-                    let _ = self.set_pseudo(name, old.as_deref().unwrap_or_default());
-                }
+                self.0.set_path(&path);
+                self.0.set_method(&method);
                 return Err(InvalidHeader);
             }
         }

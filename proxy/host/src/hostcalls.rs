@@ -69,5 +69,27 @@ fn refuse(state: &mut State, call: Hostcall) -> Result<(), Status> {
         };
         log::write(state, LogLevel::Warn, why.as_bytes());
     }
-    Err(Status::InternalFailure)
+    Err(survivable(call))
+}
+
+/// How a call fails that is not made: the SDKs end the guest on every status that they do not know of a call.
+fn survivable(call: Hostcall) -> Status {
+    use Hostcall as H;
+    match call {
+        H::proxy_get_header_map_value
+        | H::proxy_get_buffer_bytes
+        | H::proxy_get_property
+        | H::proxy_get_shared_data
+        | H::proxy_resolve_shared_queue
+        | H::proxy_enqueue_shared_queue
+        | H::proxy_dequeue_shared_queue
+        | H::proxy_record_metric
+        | H::proxy_increment_metric
+        | H::proxy_get_metric
+        | H::proxy_grpc_send
+        | H::proxy_grpc_cancel
+        | H::proxy_grpc_close => Status::NotFound,
+        H::proxy_set_effective_context => Status::BadArgument,
+        _ => Status::InternalFailure,
+    }
 }

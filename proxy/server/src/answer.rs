@@ -2,6 +2,8 @@
 //!
 //! One road for all of them: through the response's filters where they have a say, then out with a length.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
@@ -187,6 +189,25 @@ pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<(
         session.write_response_body(Some(body), true).await?;
     }
     Ok(())
+}
+
+/// Most of a request body that is read and thrown away after an early answer, and for how long.
+const LINGER_BYTES: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Reads what the client is still sending after it got its answer. Closing at once would reset the connection, and
+/// the reset would overtake the answer.
+pub(crate) async fn linger(session: &mut Session) {
+    let _ = tokio::time::timeout(LINGER, async {
+        let mut left = LINGER_BYTES;
+        while let Ok(Some(chunk)) = session.downstream_session.read_request_body().await {
+            match left.checked_sub(chunk.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    })
+    .await;
 }
 
 /// Runs an answer through the filters and writes it.

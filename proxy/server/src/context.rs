@@ -30,6 +30,10 @@ pub(crate) struct Context {
     pub(crate) stash: Option<Stash>,
     /// The whole request body as the filters left it, read before the upstream was chosen.
     pub(crate) body: Option<Bytes>,
+    /// Length of the request's body as the client declared it, whatever filters do to the field.
+    pub(crate) declared: Option<u64>,
+    /// Body bytes of the response that have passed the filters.
+    pub(crate) response_passed: usize,
     /// The filters have seen the end of the request.
     pub(crate) request_ended: bool,
     /// The connection became a tunnel (or is about to): bodies are not looked at.
@@ -67,6 +71,8 @@ impl Context {
             began_wall: crate::outside::Machine::wall_clock_now(),
             stash: None,
             body: None,
+            declared: None,
+            response_passed: 0,
             request_ended: false,
             tunnel: false,
             response_begun: false,

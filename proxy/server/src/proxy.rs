@@ -146,6 +146,9 @@ impl ProxyHttp for Proxy {
             }
             _ => false,
         };
+        if written && !ctx.request_ended && !ctx.tunnel {
+            answer::linger(session).await;
+        }
         let error_code = session.response_written().map_or(status, |head| head.status.as_u16());
         FailToProxy { error_code, can_reuse_downstream: written && ctx.request_ended }
     }

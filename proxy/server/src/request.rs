@@ -124,11 +124,12 @@ pub(crate) fn protocol(version: Version) -> &'static str {
 async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Option<bool>> {
     let end = session.is_body_empty();
     ctx.request_ended = end;
+    ctx.declared = content_length(session);
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(None) };
     if exchange.chain().is_empty() {
         return Ok(None);
     }
-    if let Some(length) = content_length(session) {
+    if let Some(length) = ctx.declared {
         exchange.declare_length(Direction::Request, length);
     }
     let (step, mut changed) = with_request(exchange, session, |e| e.request_headers(end));
@@ -237,7 +238,7 @@ fn quotable(name: &str) -> String {
 /// answer keeps the connection, and no upstream is bothered with a request that is refused.
 async fn early_body(session: &mut Session, ctx: &mut Context) -> Result<bool> {
     let may_edit = ctx.exchange.as_ref().is_some_and(|e| e.chain().may_edit_request());
-    let small = content_length(session).is_some_and(|n| n <= EARLY_BODY);
+    let small = ctx.declared.is_some_and(|n| n <= EARLY_BODY);
     if !may_edit || !small || ctx.tunnel || ctx.request_ended {
         return Ok(false);
     }

@@ -92,7 +92,6 @@ pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<
         return Ok(());
     }
     let chunk = piece.take().unwrap_or_default();
-    let first = !exchange.is_held(Direction::Response);
     let mut step = crate::heads::with_request(exchange, session, |e| e.response_body(chunk, end)).0;
     if end && exchange.is_held(Direction::Response) {
         step = wait_blocking(session, exchange, step);
@@ -102,10 +101,10 @@ pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<
         step => return Err(stop(ctx, step)),
     }
     let (bytes, ended) = exchange.take_body(Direction::Response);
-    let edits = exchange.chain().may_edit_response();
-    // The whole body in one piece: its length is known before the head is written.
-    if edits && end && ended {
-        set_framing(session, if first || !bytes.is_empty() { Framing::Known(bytes.len()) } else { Framing::Unknown });
+    ctx.response_passed += bytes.len();
+    // Only means something while the head is still in the same batch: then the whole length is known in time.
+    if end && ended && exchange.chain().may_edit_response() {
+        set_framing(session, Framing::Known(ctx.response_passed));
     }
     *piece = Some(bytes);
     Ok(())

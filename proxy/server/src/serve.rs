@@ -164,7 +164,8 @@ fn server(plan: &Plan, claims: &[Claim], file: &Path, workers: usize, live: &Arc
         work_stealing: true,
         upstream_keepalive_pool_size: POOL,
         max_retries: 3,
-        grace_period_seconds: Some(plan.server.shutdown_grace.as_secs()),
+        // Longer than our own drain, which ends the process as soon as nothing is left to wait for.
+        grace_period_seconds: Some(plan.server.shutdown_grace.as_secs() + 5),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
     };

@@ -95,9 +95,9 @@ impl Hostcall {
         Self::ALL.iter().copied().find(|h| h.name() == name)
     }
 
-    /// Whether a filter gets it without asking: all but callouts, whose targets are granted by name.
-    pub fn granted_by_default(self) -> bool {
-        !matches!(self.group(), "http_call" | "grpc_call")
+    /// Whether it reaches beyond the proxy: then each target has to be granted by name, and none is by default.
+    pub fn is_callout(self) -> bool {
+        matches!(self.group(), "http_call" | "grpc_call")
     }
 
     /// This hostcall's bit in a set of grants.

@@ -90,9 +90,10 @@ impl Client {
         self.send(head + "\r\n");
         for chunk in chunks {
             std::thread::sleep(Duration::from_millis(10));
-            self.send(format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+            // The answer may come before the body is sent.
+            let _ = self.try_send(format!("{:x}\r\n{chunk}\r\n", chunk.len()).as_bytes());
         }
-        self.send("0\r\n\r\n");
+        let _ = self.try_send(b"0\r\n\r\n");
         self.read()
     }
 }

@@ -216,6 +216,11 @@ impl Proxy {
             * 1024
     }
 
+    /// Begins the measurement of [`Self::peak_memory`] anew: compiling the guests is not part of serving.
+    pub fn reset_peak_memory(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").unwrap();
+    }
+
     pub fn alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

@@ -84,7 +84,7 @@ impl Imports {
 
 /// What the configuration must grant before a hostcall works.
 pub(crate) fn capability(hostcall: Hostcall) -> &'static str {
-    if hostcall.granted_by_default() {
+    if !hostcall.is_callout() {
         "default"
     } else {
         "capabilities.callouts"

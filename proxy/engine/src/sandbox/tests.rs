@@ -12,6 +12,7 @@ fn sandbox(engine: &Engine, text: &str, limits: Limits) -> (Sandbox<u32>, Instan
     let mut linker: Linker<Inside<u32>> = Linker::new(engine.wasmtime());
     linker.func_wrap("env", "panic", || -> () { panic!("on purpose") }).expect("defines");
     linker.func_wrap("env", "exit", || -> wasmtime::Result<()> { Err(crate::GuestExit(3).into()) }).expect("defines");
+    linker.func_wrap("env", "sleep", || std::thread::sleep(Duration::from_millis(80))).expect("defines");
     let pre = linker.instantiate_pre(code.module()).expect("links");
     let mut sandbox = Sandbox::new(engine, 7, limits);
     let instance = sandbox.instantiate(&pre, BUDGET).expect("starts");
@@ -70,4 +71,14 @@ fn growth_above_the_ceiling_fails_softly_and_a_death_of_it_is_named() {
 
     let fatal = crash(r#"(module (memory 1) (func (export "f") (drop (memory.grow (i32.const 100))) unreachable))"#);
     assert_eq!(fatal.kind, CrashKind::MemoryExceeded);
+}
+
+#[test]
+fn waiting_for_the_processor_is_not_counted() {
+    let engine = engine();
+    let text = "(module (import \"env\" \"sleep\" (func $s)) (func $g) (func (export \"f\") call $s call $g))";
+    let (mut sandbox, instance) = sandbox(&engine, text, Limits::default());
+    let f = instance.get_typed_func::<(), ()>(sandbox.store(), "f").expect("exported");
+    sandbox.call(&f, (), BUDGET).expect("sleeping is no crime");
+    assert!(sandbox.last_used() < Duration::from_millis(40), "{:?}", sandbox.last_used());
 }
