@@ -117,7 +117,7 @@ pub(crate) fn proxy_add_header_map_value(state: &mut State, map: MapType, key: &
 
 pub(crate) fn proxy_replace_header_map_value(state: &mut State, map: MapType, key: &[u8], value: &[u8]) -> Result<(), Status> {
     let head = write(state, map)?;
-    if head.count() >= MAX_PAIRS + 1 || key.len() + value.len() > MAX_VALUE {
+    if head.count() > MAX_PAIRS || key.len() + value.len() > MAX_VALUE {
         return Err(Status::BadArgument);
     }
     head.replace(key, value).map_err(|_| Status::BadArgument)
