@@ -1,5 +1,7 @@
 //! Plays every case below `cases/`, each as a test of its own, with shared guests and with a fresh guest for each request.
 
+#![allow(clippy::expect_used, reason = "a test")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -182,7 +182,8 @@ impl Default for Upstream {
 impl Case {
     /// Every exchange of the case in order.
     pub fn talks(&self) -> Vec<Talk> {
-        let first = Talk { request: self.request.clone(), upstream: self.upstream.clone(), expect: self.expect.clone(), after_ms: 0 };
+        let (request, upstream, expect) = (self.request.clone(), self.upstream.clone(), self.expect.clone());
+        let first = Talk { request, upstream, expect, after_ms: 0 };
         std::iter::once(first).chain(self.then.iter().cloned()).collect()
     }
 }

@@ -2,23 +2,13 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header::HOST};
-use sluice_host::{
-    Chain, Direction, Exchange, ExchangeFacts, Head, Message, Outside, Reply, RequestHead, ResponseHead, Step, TrailersHead,
-};
+use http::HeaderMap;
+use sluice_host::{Chain, Direction, Exchange, ExchangeFacts, Head, Message, Outside, Reply, RequestHead, ResponseHead, Step, TrailersHead};
 
 use crate::{
-    Exchanged, RequestParts, ResponseParts, Seen, Stage, Talk,
-    case::{self, Pair},
+    Exchanged, Seen, Stage, Talk,
+    script::{self, Event},
 };
-
-/// Something that comes in from one of the two sides.
-enum Event {
-    Headers(Direction, Option<ResponseParts>, bool),
-    Body(Direction, Bytes, bool),
-    Trailers(Direction, HeaderMap),
-}
 
 /// An exchange under way.
 pub(crate) struct Run {
@@ -39,15 +29,15 @@ impl Run {
         facts.started = Stage.wall_clock();
         facts.started_monotonic = Stage.monotonic();
         let mut message = Message::default();
-        message.request = Some(Box::new(RequestHead(request(&talk.request)?)));
+        message.request = Some(Box::new(RequestHead(script::request(&talk.request)?)));
         message.facts = facts;
         let (sent, answered) = (&talk.request, &talk.upstream);
         let mut todo = VecDeque::new();
-        write(&mut todo, Direction::Request, None, &sent.body, &sent.trailers)?;
+        script::write(&mut todo, Direction::Request, None, &sent.body, &sent.trailers)?;
         let at = answered.early.unwrap_or(todo.len()).clamp(1, todo.len());
         let mut answer = VecDeque::new();
-        let head = response(answered.status, fields(&answered.headers)?)?;
-        write(&mut answer, Direction::Response, Some(head), &answered.body, &answered.trailers)?;
+        let head = script::response(answered.status, script::fields(&answered.headers)?)?;
+        script::write(&mut answer, Direction::Response, Some(head), &answered.body, &answered.trailers)?;
         let rest = todo.split_off(at);
         todo.extend(answer.into_iter().chain(rest));
         Ok(Self {
@@ -165,10 +155,10 @@ impl Run {
         for (name, value) in reply.headers {
             map.append(name, value);
         }
-        let Ok(head) = response(reply.status, map) else { return };
+        let Ok(head) = script::response(reply.status, map) else { return };
         if !answered {
             let body = if reply.body.is_empty() { Vec::new() } else { vec![reply.body] };
-            schedule(&mut self.todo, Direction::Response, Some(head), body, None);
+            script::schedule(&mut self.todo, Direction::Response, Some(head), body, None);
         } else if self.seen.client.is_none() {
             let mut seen = Seen { complete: true, body: reply.body.to_vec(), ..Seen::default() };
             ResponseHead(head).visit(&mut |n, v| seen.pairs.push((n.to_vec(), v.to_vec())));
@@ -182,7 +172,7 @@ impl Run {
     pub(crate) fn finish(mut self) -> Exchanged {
         self.todo.clear();
         let holds = [Direction::Request, Direction::Response].map(|d| self.exchange.holder(d).map(ToString::to_string));
-        self.seen.held = holds.into_iter().flatten().next().filter(|_| self.seen.fault.is_none() && !self.seen.replied && !self.seen.reset);
+        self.seen.held = holds.into_iter().flatten().next().filter(|_| !self.over() && !self.seen.replied);
         for (direction, side) in [(Direction::Request, &mut self.seen.upstream), (Direction::Response, &mut self.seen.client)] {
             if let Some(seen) = side.as_mut().filter(|_| self.exchange.edited(direction)) {
                 seen.correct_length();
@@ -232,54 +222,4 @@ fn word(step: &Step) -> &'static str {
         Step::Fail(_) => "fail",
         Step::Reset => "reset",
     }
-}
-
-fn write(todo: &mut VecDeque<Event>, direction: Direction, head: Option<ResponseParts>, body: &[String], trailers: &[Pair]) -> Result<(), String> {
-    let body = body.iter().map(|piece| Bytes::copy_from_slice(piece.as_bytes())).collect();
-    let trailers = if trailers.is_empty() { None } else { Some(fields(trailers)?) };
-    schedule(todo, direction, head, body, trailers);
-    Ok(())
-}
-
-/// Puts a message behind what is to come; the end of the stream is where nothing of it follows.
-fn schedule(todo: &mut VecDeque<Event>, direction: Direction, head: Option<ResponseParts>, body: Vec<Bytes>, trailers: Option<HeaderMap>) {
-    let pieces = body.len();
-    todo.push_back(Event::Headers(direction, head, pieces == 0 && trailers.is_none()));
-    for (number, piece) in body.into_iter().enumerate() {
-        todo.push_back(Event::Body(direction, piece, number + 1 == pieces && trailers.is_none()));
-    }
-    todo.extend(trailers.map(|map| Event::Trailers(direction, map)));
-}
-
-fn request(message: &case::Message) -> Result<RequestParts, String> {
-    let mut parts = http::Request::new(()).into_parts().0;
-    parts.method = message.method.parse().map_err(|_| format!("`{}` is no method", message.method))?;
-    parts.uri = message.path.parse::<Uri>().map_err(|e| format!("path `{}`: {e}", message.path))?;
-    if !message.authority.is_empty() {
-        parts.headers.insert(HOST, value(&message.authority)?);
-    }
-    for (name, text) in &message.headers {
-        parts.headers.append(self::name(name)?, value(text)?);
-    }
-    Ok(RequestParts(parts))
-}
-
-fn response(status: u16, headers: HeaderMap) -> Result<ResponseParts, String> {
-    let mut parts = http::Response::new(()).into_parts().0;
-    parts.status = StatusCode::from_u16(status).map_err(|_| format!("{status} is no status"))?;
-    parts.headers = headers;
-    Ok(ResponseParts(parts))
-}
-
-fn fields(pairs: &[Pair]) -> Result<HeaderMap, String> {
-    pairs.iter().map(|(n, v)| Ok((name(n)?, value(v)?))).collect()
-}
-
-fn name(text: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("`{text}` is no header name"))
-}
-
-fn value(text: &str) -> Result<HeaderValue, String> {
-    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    bytes.and_then(|b| HeaderValue::from_bytes(&b).ok()).ok_or_else(|| format!("`{text}` is no header value (each character is one byte)"))
 }

@@ -10,6 +10,7 @@ mod expect;
 mod message;
 mod play;
 mod report;
+mod script;
 mod stage;
 
 pub use case::{Case, Isolated, Limits, Message, Pair, Talk, Upstream, Use, parse};

@@ -1,9 +1,6 @@
 //! What happened, and in which ways it is not what was expected.
 
-use crate::{
-    Case, Expect, Line, Wanted,
-    expect::Values,
-};
+use crate::{Case, Expect, Line, Values, Wanted};
 
 /// What happened in a case.
 #[derive(Debug, Clone, Default)]
@@ -96,13 +93,17 @@ fn exchange(wanted: &Expect, found: &Exchanged, out: &mut Vec<String>) {
     };
     check("fault", fault, &wanted.fault, &found.fault);
     match &wanted.crashes {
-        Some(wanted) => check("crashes", in_order(wanted, &found.crashes) && wanted.len() == found.crashes.len(), wanted, &found.crashes),
+        Some(wanted) => {
+            let same = in_order(wanted, &found.crashes) && wanted.len() == found.crashes.len();
+            check("crashes", same, wanted, &found.crashes);
+        }
         None => check("crashes", found.crashes.is_empty() || wanted.fault.is_some(), &"none", &found.crashes),
     }
     check("held", wanted.held == found.held, &wanted.held, &found.held);
     check("reset", wanted.reset == found.reset, &wanted.reset, &found.reset);
     check("reply", wanted.reply.is_none_or(|reply| reply == found.replied), &wanted.reply, &found.replied);
-    check("reaches upstream", wanted.reaches_upstream.is_none_or(|reaches| reaches == found.upstream.is_some()), &wanted.reaches_upstream, &found.upstream.is_some());
+    let reached = found.upstream.is_some();
+    check("reaches upstream", wanted.reaches_upstream.is_none_or(|reaches| reaches == reached), &wanted.reaches_upstream, &reached);
     check("steps", wanted.steps.as_ref().is_none_or(|steps| *steps == found.steps), &wanted.steps, &found.steps);
     let lines: Vec<String> = found.lines.iter().map(ToString::to_string).collect();
     check("log", in_order(&wanted.logs, &lines), &wanted.logs, &lines);

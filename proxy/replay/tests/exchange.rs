@@ -1,6 +1,8 @@
 //! Random orders of events on exchanges that share guests: nothing panics, no byte is lost or doubled, every context
 //! that was created is deleted once.
 
+#![allow(clippy::expect_used, reason = "a test")]
+
 use std::{
     collections::HashMap,
     sync::{Arc, LazyLock, Mutex, PoisonError},
@@ -178,7 +180,7 @@ impl Flow {
         let request = direction == Direction::Request;
         let step = if !begun {
             self.side(direction).begun = true;
-            let end = choice % 8 == 0;
+            let end = choice.is_multiple_of(8);
             self.side(direction).ended = end;
             self.side(direction).bare = end;
             if request {
