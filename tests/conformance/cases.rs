@@ -13,12 +13,14 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use sluice_host::EngineOptions;
 use sluice_replay::{Case, Isolated, Player, compare, parse};
 
-static PLAYER: LazyLock<Player> = LazyLock::new(|| Player::new(EngineOptions::default()).expect("the host can be set up"));
+static PLAYER: LazyLock<Player> =
+    LazyLock::new(|| Player::new(EngineOptions::default()).expect("the host can be set up"));
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Budgets are CPU time, but a test that waits for its turn on a busy machine is no faster for more threads.
-    arguments.test_threads = arguments.test_threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
+    arguments.test_threads =
+        arguments.test_threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
     let mut trials = Vec::new();
     for file in files(&root) {
@@ -53,7 +55,8 @@ fn read(module: &str) -> Result<Vec<u8>, String> {
     if module.trim_start().starts_with('(') {
         return wat::parse_str(module).map_err(|e| e.to_string());
     }
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.build/fixtures")).join(format!("{module}.wasm"));
+    let path =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.build/fixtures")).join(format!("{module}.wasm"));
     fs::read(&path).map_err(|e| format!("{}: {e}; run `tools/build-guests.sh fixtures` first", path.display()))
 }
 

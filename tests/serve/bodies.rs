@@ -5,27 +5,18 @@ use crate::harness::{Framing, Origin, Proxy, Reply, fixture, go_fixture};
 #[test]
 fn a_replaced_request_body_arrives_with_its_own_length() {
     // The guest leaves content-length as it was; the proxy has to put it right.
-    for (mode, wanted) in [
-        ("replace", "new"),
-        ("append", "hellonew"),
-        ("prepend", "newhello"),
-        ("upper", "HELLO"),
-        ("delete", ""),
-    ] {
+    for (mode, wanted) in
+        [("replace", "new"), ("append", "hellonew"), ("prepend", "newhello"), ("upper", "HELLO"), ("delete", "")]
+    {
         for drop_length in ["false", "true"] {
             let origin = Origin::start(|_| Reply::ok("x"));
-            let config =
-                format!("config: {{ request: {mode}, text: new, drop_length: {drop_length} }}");
+            let config = format!("config: {{ request: {mode}, text: new, drop_length: {drop_length} }}");
             let proxy = Proxy::chain(&[("b", &fixture("body"), &config)], Some(origin.address));
             let mut client = proxy.client();
             assert_eq!(client.request("POST /", &[], "hello").text(), "x");
             let request = origin.request();
             assert_eq!(request.text(), wanted, "{mode} {drop_length}");
-            assert_eq!(
-                request.framing,
-                Framing::Length(wanted.len()),
-                "{mode} {drop_length}"
-            );
+            assert_eq!(request.framing, Framing::Length(wanted.len()), "{mode} {drop_length}");
             assert_eq!(client.chunked("POST /", &[], &["hel", "lo"]).text(), "x");
             assert_eq!(origin.request().text(), wanted, "{mode} in chunks");
         }
@@ -35,14 +26,8 @@ fn a_replaced_request_body_arrives_with_its_own_length() {
 #[test]
 fn a_large_request_body_is_replaced_too() {
     let origin = Origin::start(|_| Reply::ok("x"));
-    let proxy = Proxy::chain(
-        &[(
-            "b",
-            &fixture("body"),
-            "config: { request: append, text: \"-end\" }",
-        )],
-        Some(origin.address),
-    );
+    let proxy =
+        Proxy::chain(&[("b", &fixture("body"), "config: { request: append, text: \"-end\" }")], Some(origin.address));
     let big = "0123456789".repeat(20_000);
     assert_eq!(proxy.client().request("POST /", &[], &big).text(), "x");
     assert_eq!(origin.request().text(), format!("{big}-end"));
@@ -51,13 +36,12 @@ fn a_large_request_body_is_replaced_too() {
 #[test]
 fn a_replaced_response_body_arrives_whole_and_the_connection_goes_on() {
     for (name, module) in [("rust", fixture("body")), ("go", go_fixture("body"))] {
-        let origin = Origin::start(|r| {
-            if r.target() == "/chunked" {
-                Reply::chunked(&["hel", "lo"])
-            } else {
-                Reply::ok("hello")
-            }
-        });
+        let origin =
+            Origin::start(
+                |r| {
+                    if r.target() == "/chunked" { Reply::chunked(&["hel", "lo"]) } else { Reply::ok("hello") }
+                },
+            );
         let config = "config: { response: replace, text: \"something much longer\" }";
         let proxy = Proxy::chain(&[("b", &module, config)], Some(origin.address));
         let mut client = proxy.client();
@@ -74,15 +58,9 @@ fn an_untouched_response_in_one_piece_keeps_its_length() {
     let origin = Origin::start(|_| Reply::ok("hello"));
     let proxy = Proxy::chain(&[("n", &fixture("noop"), "")], Some(origin.address));
     let answer = proxy.client().request("GET /", &[], "");
-    assert_eq!(
-        (answer.text(), answer.framing),
-        ("hello".into(), Framing::Length(5))
-    );
+    assert_eq!((answer.text(), answer.framing), ("hello".into(), Framing::Length(5)));
     let head = proxy.client().request("HEAD /", &[], "");
-    assert_eq!(
-        (head.status(), head.header("content-length")),
-        (200, "5".into())
-    );
+    assert_eq!((head.status(), head.header("content-length")), (200, "5".into()));
 }
 
 #[test]
@@ -114,16 +92,8 @@ fn two_filters_that_buffer_see_each_others_work() {
     let origin = Origin::start(|_| Reply::ok("R"));
     let proxy = Proxy::chain(
         &[
-            (
-                "one",
-                &body,
-                "config: { request: append, response: append, text: \"1\" }",
-            ),
-            (
-                "two",
-                &body,
-                "config: { request: append, response: append, text: \"2\" }",
-            ),
+            ("one", &body, "config: { request: append, response: append, text: \"1\" }"),
+            ("two", &body, "config: { request: append, response: append, text: \"2\" }"),
         ],
         Some(origin.address),
     );
@@ -140,47 +110,25 @@ fn more_than_the_cap_is_413_or_502_and_says_so() {
     let origin = Origin::start(move |_| Reply::ok(&reply));
     let proxy = Proxy::chain(&[("b", &fixture("body"), config)], Some(origin.address));
     let mut client = proxy.client();
-    let head = format!(
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
-        big.len()
-    );
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", big.len());
     client.send(head);
     let _ = client.try_send(big.as_bytes());
     let refused = client.read();
     assert_eq!(refused.status(), 413);
-    assert!(
-        refused
-            .header("proxy-status")
-            .contains("filter=b kind=body_too_large"),
-        "{refused:?}"
-    );
-    let refused =
-        proxy
-            .client()
-            .chunked("POST /", &[], &[&"x".repeat(50_000), &"y".repeat(50_000)]);
+    assert!(refused.header("proxy-status").contains("filter=b kind=body_too_large"), "{refused:?}");
+    let refused = proxy.client().chunked("POST /", &[], &[&"x".repeat(50_000), &"y".repeat(50_000)]);
     assert_eq!(refused.status(), 413);
     let refused = proxy.client().request("GET /", &[], "");
     assert_eq!(refused.status(), 502, "{refused:?}");
-    assert!(
-        refused
-            .header("proxy-status")
-            .contains("error=http_response_body_size")
-    );
-    assert!(
-        refused
-            .header("proxy-status")
-            .contains("filter=b kind=body_too_large")
-    );
+    assert!(refused.header("proxy-status").contains("error=http_response_body_size"));
+    assert!(refused.header("proxy-status").contains("filter=b kind=body_too_large"));
     assert_eq!(proxy.access(3)[2]["error"], "body_too_large");
 }
 
 #[test]
 fn expect_continue_is_answered_before_the_body_is_read() {
     let origin = Origin::start(|_| Reply::ok("x"));
-    let proxy = Proxy::chain(
-        &[("b", &fixture("body"), "config: { request: upper }")],
-        Some(origin.address),
-    );
+    let proxy = Proxy::chain(&[("b", &fixture("body"), "config: { request: upper }")], Some(origin.address));
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(client.read().status(), 100);

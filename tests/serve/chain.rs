@@ -7,23 +7,14 @@ fn requests_go_forward_and_responses_backward() {
     let tag = fixture("tag");
     let origin = Origin::start(|_| Reply::ok("x"));
     let proxy = Proxy::chain(
-        &[
-            ("a", &tag, "config: a"),
-            ("b", &tag, "config: b"),
-            ("c", &tag, "config: c"),
-        ],
+        &[("a", &tag, "config: a"), ("b", &tag, "config: b"), ("c", &tag, "config: c")],
         Some(origin.address),
     );
     let answer = proxy.client().request("GET /", &[], "");
     assert_eq!(origin.request().header("x-chain"), "a,b,c");
     assert_eq!(answer.header("x-chain"), "c,b,a");
     let line = &proxy.access(1)[0];
-    let names: Vec<&str> = line["filters"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| f["filter"].as_str().unwrap())
-        .collect();
+    let names: Vec<&str> = line["filters"].as_array().unwrap().iter().map(|f| f["filter"].as_str().unwrap()).collect();
     assert_eq!(names, ["a", "b", "c"]);
     assert!(line["filters"][0]["us"].as_f64().unwrap() > 0.0);
 }
@@ -52,14 +43,8 @@ routes:
     };
     assert_eq!(chain("/plain"), (None, String::new()));
     assert_eq!(chain("/one"), (Some("base".into()), "base".into()));
-    assert_eq!(
-        chain("/own"),
-        (Some("own,other".into()), "other,own".into())
-    );
-    assert_eq!(
-        chain("/twice"),
-        (Some("base,again".into()), "again,base".into())
-    );
+    assert_eq!(chain("/own"), (Some("own,other".into()), "other,own".into()));
+    assert_eq!(chain("/twice"), (Some("base,again".into()), "again,base".into()));
 }
 
 #[test]
@@ -76,12 +61,7 @@ routes:
 "#
     ));
     let mut client = proxy.client();
-    assert_eq!(
-        client
-            .request("GET /only-here", &["x-rewrite: /secret"], "")
-            .text(),
-        "the other route"
-    );
+    assert_eq!(client.request("GET /only-here", &["x-rewrite: /secret"], "").text(), "the other route");
     let lost = client.request("GET /only-here", &["x-rewrite: /nowhere"], "");
     assert_eq!(lost.status(), 404);
     assert!(lost.header("proxy-status").contains("kind=no_route"));

@@ -11,18 +11,8 @@ fn moved(name: &str, origin: &Origin) -> String {
     text.lines()
         .map(|line| {
             let mut line = line.to_owned();
-            if line.contains("address:")
-                && !line.contains("weight")
-                && !line.trim_start().starts_with('#')
-            {
-                for old in [
-                    "127.0.0.1:8080",
-                    "127.0.0.1:8443",
-                    "127.0.0.1:8081",
-                    "127.0.0.1:9901",
-                    ":8080",
-                    ":8443",
-                ] {
+            if line.contains("address:") && !line.contains("weight") && !line.trim_start().starts_with('#') {
+                for old in ["127.0.0.1:8080", "127.0.0.1:8443", "127.0.0.1:8081", "127.0.0.1:9901", ":8080", ":8443"] {
                     if line.contains(old) {
                         line = line.replacen(old, "127.0.0.1:0", 1);
                         break;
@@ -73,9 +63,6 @@ fn the_quickstart_does_what_the_readme_says() {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.header("x-hello-rust"), "hello from rust");
     assert_eq!(answer.header("x-hello-go"), "hello from go");
-    assert_eq!(
-        answer.echoed("x-hello-rust").as_deref(),
-        Some("hello from rust")
-    );
+    assert_eq!(answer.echoed("x-hello-rust").as_deref(), Some("hello from rust"));
     assert_eq!(answer.json()["path"], "/hello");
 }

@@ -5,7 +5,8 @@ use crate::harness::{Origin, Proxy, Reply, fixture, go_fixture};
 fn origin() -> Origin {
     Origin::start(|_| {
         Reply::Bytes(
-            b"HTTP/1.1 200 OK\r\nServer: origin\r\nX-Dup: 1\r\nX-Other: o\r\nX-Dup: 2\r\nContent-Length: 2\r\n\r\nok".to_vec(),
+            b"HTTP/1.1 200 OK\r\nServer: origin\r\nX-Dup: 1\r\nX-Other: o\r\nX-Dup: 2\r\nContent-Length: 2\r\n\r\nok"
+                .to_vec(),
         )
     })
 }
@@ -17,13 +18,7 @@ fn a_rust_filter_reads_adds_replaces_and_removes() {
         let proxy = Proxy::chain(&[("h", &fixture(module), "")], Some(origin.address));
         let answer = proxy.client().request(
             "GET /path?q=1",
-            &[
-                "X-Removed: gone",
-                "X-Replaced: old",
-                "X-Replaced: older",
-                "X-Keep: a",
-                "X-Keep: b",
-            ],
+            &["X-Removed: gone", "X-Replaced: old", "X-Replaced: older", "X-Keep: a", "X-Keep: b"],
             "",
         );
         let request = origin.request();
@@ -47,9 +42,7 @@ fn a_rust_filter_reads_adds_replaces_and_removes() {
 fn a_go_filter_does_the_same() {
     let origin = origin();
     let proxy = Proxy::chain(&[("h", &go_fixture("headers"), "")], Some(origin.address));
-    let answer = proxy
-        .client()
-        .request("GET /", &["X-Removed: gone", "X-Replaced: old"], "");
+    let answer = proxy.client().request("GET /", &["X-Removed: gone", "X-Replaced: old"], "");
     let request = origin.request();
     assert_eq!(request.header("x-added"), "one, two");
     assert_eq!(request.header("x-replaced"), "new");
@@ -62,22 +55,10 @@ fn a_go_filter_does_the_same() {
 fn order_and_case_of_untouched_fields_stay() {
     let origin = origin();
     let proxy = Proxy::chain(&[("h", &fixture("headers"), "")], Some(origin.address));
-    proxy.client().request(
-        "GET /",
-        &["Accept-THIS: 1", "x-removed: x", "X-b: 2", "ZZ: 3"],
-        "",
-    );
-    let names: Vec<String> = origin
-        .request()
-        .headers
-        .iter()
-        .map(|(n, _)| n.clone())
-        .collect();
-    let kept: Vec<&str> = names
-        .iter()
-        .map(String::as_str)
-        .filter(|n| ["Accept-THIS", "X-b", "ZZ"].contains(n))
-        .collect();
+    proxy.client().request("GET /", &["Accept-THIS: 1", "x-removed: x", "X-b: 2", "ZZ: 3"], "");
+    let names: Vec<String> = origin.request().headers.iter().map(|(n, _)| n.clone()).collect();
+    let kept: Vec<&str> =
+        names.iter().map(String::as_str).filter(|n| ["Accept-THIS", "X-b", "ZZ"].contains(n)).collect();
     assert_eq!(kept, ["Accept-THIS", "X-b", "ZZ"], "{names:?}");
 }
 
@@ -87,12 +68,7 @@ fn path_authority_method_and_status_can_be_rewritten() {
     let proxy = Proxy::chain(&[("h", &fixture("headers"), "")], Some(origin.address));
     let answer = proxy.client().request(
         "GET /old",
-        &[
-            "x-rewrite: /new/path?x=1",
-            "x-authority: other.example:81",
-            "x-method: OPTIONS",
-            "x-status: 207",
-        ],
+        &["x-rewrite: /new/path?x=1", "x-authority: other.example:81", "x-method: OPTIONS", "x-status: 207"],
         "",
     );
     let request = origin.request();
@@ -105,14 +81,9 @@ fn path_authority_method_and_status_can_be_rewritten() {
 fn wiping_the_headers_leaves_a_valid_request() {
     let origin = origin();
     let proxy = Proxy::chain(&[("h", &fixture("headers"), "")], Some(origin.address));
-    let answer = proxy
-        .client()
-        .request("GET /w", &["x-wipe: 1", "x-secret: s"], "");
+    let answer = proxy.client().request("GET /w", &["x-wipe: 1", "x-secret: s"], "");
     let request = origin.request();
-    assert_eq!(
-        (request.line.as_str(), request.header("host")),
-        ("GET /w HTTP/1.1", "test.example".into())
-    );
+    assert_eq!((request.line.as_str(), request.header("host")), ("GET /w HTTP/1.1", "test.example".into()));
     assert_eq!(request.header("x-only"), "1");
     assert!(!request.has("x-secret"));
     assert_eq!(answer.status(), 200);
@@ -127,11 +98,7 @@ fn bytes_that_are_not_utf8_pass_through_a_filter() {
     assert_eq!(client.read().status(), 200);
     let request = origin.request();
     assert_eq!(request.header("x-bytes-hex"), "fffee4");
-    let copy = request
-        .headers
-        .iter()
-        .find(|(n, _)| n == "x-bytes-copy")
-        .expect("the copy");
+    let copy = request.headers.iter().find(|(n, _)| n == "x-bytes-copy").expect("the copy");
     assert_eq!(copy.1, b"\xff\xfe\xe4");
 }
 
@@ -145,8 +112,5 @@ fn connections_are_kept_alive_on_both_sides() {
     }
     let lines = proxy.access(5);
     assert_eq!(lines[0]["upstream_reused"], false);
-    assert!(
-        lines[1..].iter().all(|l| l["upstream_reused"] == true),
-        "{lines:?}"
-    );
+    assert!(lines[1..].iter().all(|l| l["upstream_reused"] == true), "{lines:?}");
 }

@@ -13,42 +13,17 @@ fn garbage_and_oversized_heads_get_a_4xx() {
     let long = "a".repeat(100_000); // more than the URI type holds
     for (name, request, wanted) in [
         ("garbage", "garbage\r\n\r\n".to_owned(), 400..=400),
-        (
-            "binary",
-            "\x16\x03\x01\x02\0\x01\0\r\n\r\n".to_owned(),
-            400..=400,
-        ),
-        (
-            "10,000 fields",
-            format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"),
-            400..=431,
-        ),
-        (
-            "200 fields",
-            format!("GET / HTTP/1.1\r\nHost: a\r\n{some}\r\n"),
-            431..=431,
-        ),
-        (
-            "1 MB field",
-            format!("GET / HTTP/1.1\r\nHost: a\r\nbig: {big}\r\n\r\n"),
-            431..=431,
-        ),
-        (
-            "long target",
-            format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
-            400..=414,
-        ),
+        ("binary", "\x16\x03\x01\x02\0\x01\0\r\n\r\n".to_owned(), 400..=400),
+        ("10,000 fields", format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), 400..=431),
+        ("200 fields", format!("GET / HTTP/1.1\r\nHost: a\r\n{some}\r\n"), 431..=431),
+        ("1 MB field", format!("GET / HTTP/1.1\r\nHost: a\r\nbig: {big}\r\n\r\n"), 431..=431),
+        ("long target", format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 400..=414),
         (
             "two lengths",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"
-                .to_owned(),
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(),
             400..=400,
         ),
-        (
-            "above the root",
-            "GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
-            400..=400,
-        ),
+        ("above the root", "GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400..=400),
     ] {
         let mut client = proxy.client();
         let _ = client.try_send(request.as_bytes());
@@ -76,11 +51,7 @@ fn a_client_that_stops_half_way_is_let_go() {
 
 #[test]
 fn a_silent_client_is_timed_out() {
-    let proxy = Proxy::start(&chain_yaml(
-        &[],
-        None,
-        "server: { keepalive: 1s, read_timeout: 1s }\n",
-    ));
+    let proxy = Proxy::start(&chain_yaml(&[], None, "server: { keepalive: 1s, read_timeout: 1s }\n"));
     let mut idle = proxy.client();
     assert_eq!(idle.request("GET /", &[], "").status(), 200);
     assert!(idle.at_end(), "an idle connection is closed");
@@ -109,11 +80,7 @@ fn wild_calls_get_the_status_that_the_abi_names() {
             .collect::<Vec<_>>()
     };
     for (status, label) in run("pointers") {
-        let wanted: &[u32] = if label == "log nothing from outside" {
-            &[0]
-        } else {
-            &[6, 2]
-        };
+        let wanted: &[u32] = if label == "log nothing from outside" { &[0] } else { &[6, 2] };
         assert!(wanted.contains(&status), "pointers: {status} {label}");
     }
     for (status, label) in run("enums") {
@@ -122,14 +89,7 @@ fn wild_calls_get_the_status_that_the_abi_names() {
     for (status, label) in run("maps") {
         assert_eq!(status, 2, "maps: {label}");
     }
-    for case in [
-        "outputs",
-        "lengths",
-        "headers",
-        "phases",
-        "body",
-        "allocator",
-    ] {
+    for case in ["outputs", "lengths", "headers", "phases", "body", "allocator"] {
         run(case);
     }
     assert!(proxy.alive());
@@ -145,49 +105,26 @@ fn a_trap_costs_its_own_request_and_the_guest_comes_back() {
         let failed = client.request("POST /", &[&format!("x-trap: {phase}")], "body");
         assert_eq!(failed.status(), 503, "{phase}: {failed:?}");
         let status = failed.header("proxy-status");
-        assert_eq!(
-            status, "sluice; error=proxy_internal_error; details=\"filter=t kind=trap\"",
-            "{phase}"
-        );
+        assert_eq!(status, "sluice; error=proxy_internal_error; details=\"filter=t kind=trap\"", "{phase}");
         let next = proxy.client().request("GET /", &[], "");
-        assert_eq!(
-            (next.status(), next.header("x-guest-requests").as_str()),
-            (200, "1"),
-            "{phase}: a new guest"
-        );
+        assert_eq!((next.status(), next.header("x-guest-requests").as_str()), (200, "1"), "{phase}: a new guest");
         client = proxy.client();
     }
     for phase in ["done", "log", "delete"] {
-        assert_eq!(
-            proxy
-                .client()
-                .request("GET /", &[&format!("x-trap: {phase}")], "")
-                .status(),
-            200,
-            "{phase}"
-        );
-        assert_eq!(
-            proxy.client().request("GET /", &[], "").status(),
-            200,
-            "after {phase}"
-        );
+        assert_eq!(proxy.client().request("GET /", &[&format!("x-trap: {phase}")], "").status(), 200, "{phase}");
+        assert_eq!(proxy.client().request("GET /", &[], "").status(), 200, "after {phase}");
     }
     let log = proxy.log();
     assert!(log.contains("panicked at trap/src/lib.rs"), "{log}");
-    assert!(
-        log.contains("phase=\"request_headers\" kind=\"trap\""),
-        "{log}"
-    );
+    assert!(log.contains("phase=\"request_headers\" kind=\"trap\""), "{log}");
     assert!(log.contains("    at "), "the backtrace has frames:\n{log}");
 }
 
 #[test]
 fn loops_bombs_and_recursion_are_stopped_and_named() {
     let trap = fixture("trap");
-    let mut proxy = Proxy::chain(
-        &[("t", &trap, "limits: { cpu_per_call: 200ms, cpu_per_request: 1s, memory: 16MiB }")],
-        None,
-    );
+    let mut proxy =
+        Proxy::chain(&[("t", &trap, "limits: { cpu_per_call: 200ms, cpu_per_request: 1s, memory: 16MiB }")], None);
     for (knob, token) in [
         ("x-loop: request_headers", "cpu_exceeded"),
         ("x-alloc: request_headers", "memory_exceeded"),
@@ -195,12 +132,7 @@ fn loops_bombs_and_recursion_are_stopped_and_named() {
     ] {
         let failed = proxy.client().request("GET /", &[knob], "");
         assert_eq!(failed.status(), 503, "{knob}: {failed:?}");
-        assert!(
-            failed
-                .header("proxy-status")
-                .contains(&format!("filter=t kind={token}")),
-            "{knob}: {failed:?}"
-        );
+        assert!(failed.header("proxy-status").contains(&format!("filter=t kind={token}")), "{knob}: {failed:?}");
     }
     assert_eq!(proxy.client().request("GET /", &[], "").status(), 200);
     let errors: Vec<_> = proxy.access(4).iter().map(|l| l["error"].clone()).collect();
@@ -220,14 +152,7 @@ fn fail_open_goes_on_without_the_filter() {
     let (trap, tag) = (fixture("trap"), fixture("tag"));
     let origin = Origin::start(|_| Reply::ok("origin"));
     let proxy = Proxy::chain(
-        &[
-            (
-                "t",
-                &trap,
-                "on_error: fail_open, limits: { cpu_per_call: 5ms }",
-            ),
-            ("tag", &tag, "config: tag"),
-        ],
+        &[("t", &trap, "on_error: fail_open, limits: { cpu_per_call: 5ms }"), ("tag", &tag, "config: tag")],
         Some(origin.address),
     );
     for knob in [
@@ -238,11 +163,7 @@ fn fail_open_goes_on_without_the_filter() {
         "x-trap: response_body",
     ] {
         let answer = proxy.client().request("POST /", &[knob], "body");
-        assert_eq!(
-            (answer.status(), answer.text().as_str()),
-            (200, "origin"),
-            "{knob}"
-        );
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "origin"), "{knob}");
         assert_eq!(answer.header("x-chain"), "tag", "{knob}");
         assert_eq!(origin.request().text(), "body", "{knob}");
     }
@@ -250,29 +171,14 @@ fn fail_open_goes_on_without_the_filter() {
 
 #[test]
 fn nonsense_return_values_and_allocators_do_no_harm() {
-    for word in [
-        "",
-        "bool-max",
-        "alloc-zero",
-        "alloc-outside",
-        "alloc-last-byte",
-        "alloc-trap",
-        "done-false",
-        "action2",
-    ] {
-        let yaml = chain_yaml(
-            &[("n", &fixture("nonsense"), &format!("config: \"{word}\""))],
-            None,
-            "",
-        );
+    for word in
+        ["", "bool-max", "alloc-zero", "alloc-outside", "alloc-last-byte", "alloc-trap", "done-false", "action2"]
+    {
+        let yaml = chain_yaml(&[("n", &fixture("nonsense"), &format!("config: \"{word}\""))], None, "");
         let mut proxy = Proxy::start(&yaml);
         if word != "action2" {
             let answer = proxy.client().request("GET /path", &[], "");
-            assert_eq!(
-                answer.status(),
-                if word == "alloc-trap" { 503 } else { 200 },
-                "{word}: {answer:?}"
-            );
+            assert_eq!(answer.status(), if word == "alloc-trap" { 503 } else { 200 }, "{word}: {answer:?}");
         }
         assert!(proxy.alive(), "{word}");
     }

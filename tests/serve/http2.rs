@@ -7,11 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::harness::{Origin, Proxy, Reply, fixture};
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// Reads a whole body and its trailers.
@@ -37,16 +33,9 @@ async fn origin(trailers: bool) -> std::net::SocketAddr {
                 while let Some(Ok((request, mut respond))) = connection.accept().await {
                     tokio::spawn(async move {
                         let chain = request.headers().get("x-chain").cloned();
-                        let authority = request
-                            .uri()
-                            .authority()
-                            .map(ToString::to_string)
-                            .unwrap_or_default();
+                        let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
                         let (body, _) = whole(request.into_body()).await;
-                        let response = Response::builder()
-                            .header("x-authority", authority)
-                            .body(())
-                            .unwrap();
+                        let response = Response::builder().header("x-authority", authority).body(()).unwrap();
                         let mut send = respond.send_response(response, false).unwrap();
                         send.send_data(Bytes::from(body), !trailers).unwrap();
                         if trailers {
@@ -91,13 +80,9 @@ routes: [{{ filters: [t, l], upstream: app }}]
         let mut pending = Vec::new();
         for i in 0..50 {
             client = client.ready().await.unwrap();
-            let request = Request::post(format!("http://h2.example/{i}"))
-                .header("te", "trailers")
-                .body(())
-                .unwrap();
+            let request = Request::post(format!("http://h2.example/{i}")).header("te", "trailers").body(()).unwrap();
             let (response, mut body) = client.send_request(request, false).unwrap();
-            body.send_data(Bytes::from(format!("body {i}")), true)
-                .unwrap();
+            body.send_data(Bytes::from(format!("body {i}")), true).unwrap();
             pending.push((i, response));
         }
         for (i, response) in pending {
@@ -112,10 +97,7 @@ routes: [{{ filters: [t, l], upstream: app }}]
             assert_eq!(trailers["x-chain-seen"], "two");
         }
         let log = proxy.log();
-        assert!(
-            log.contains("on_response_trailers count=2"),
-            "filters see response trailers:\n{log}"
-        );
+        assert!(log.contains("on_response_trailers count=2"), "filters see response trailers:\n{log}");
     });
 }
 
@@ -153,20 +135,12 @@ routes: [{{ filters: [h, b], upstream: app }}]
         assert_eq!(response.status(), 200);
         let (body, _) = whole(response.into_body()).await;
         assert_eq!(body, b"from http/1!");
-        let seen = tokio::task::spawn_blocking(move || origin.request())
-            .await
-            .unwrap();
-        assert_eq!(
-            (seen.line.as_str(), seen.text().as_str()),
-            ("POST /up HTTP/1.1", "SOME BODY")
-        );
+        let seen = tokio::task::spawn_blocking(move || origin.request()).await.unwrap();
+        assert_eq!((seen.line.as_str(), seen.text().as_str()), ("POST /up HTTP/1.1", "SOME BODY"));
         assert_eq!(seen.header("host"), "h2.example");
 
         client = client.ready().await.unwrap();
-        let request = Request::get("http://h2.example/")
-            .header("x-deny", "1")
-            .body(())
-            .unwrap();
+        let request = Request::get("http://h2.example/").header("x-deny", "1").body(()).unwrap();
         let (response, _) = client.send_request(request, true).unwrap();
         let response = response.await.unwrap();
         assert_eq!(response.status(), 403);

@@ -27,9 +27,7 @@ fn origin(download: bool) -> (SocketAddr, thread::JoinHandle<u64>) {
             }
         };
         if download {
-            stream
-                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {GIB}\r\n\r\n").as_bytes())
-                .unwrap();
+            stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {GIB}\r\n\r\n").as_bytes()).unwrap();
             let chunk = vec![b'x'; 256 << 10];
             for _ in 0..GIB / chunk.len() as u64 {
                 stream.write_all(&chunk).unwrap();
@@ -40,9 +38,7 @@ fn origin(download: bool) -> (SocketAddr, thread::JoinHandle<u64>) {
         while received < GIB {
             received += stream.read(&mut buffer).unwrap() as u64;
         }
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
         let _ = stream.shutdown(Shutdown::Write);
         received
     });
@@ -57,11 +53,8 @@ fn read_all(mut stream: TcpStream) -> u64 {
         if n == 0 {
             return total;
         }
-        let skip = if std::mem::take(&mut head) {
-            buffer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4
-        } else {
-            0
-        };
+        let skip =
+            if std::mem::take(&mut head) { buffer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4 } else { 0 };
         total += (n - skip) as u64;
         if total >= GIB {
             return total;
@@ -73,14 +66,8 @@ fn read_all(mut stream: TcpStream) -> u64 {
 /// raw module is the one that does not read bodies; `noop` shows the case of the SDK, which streams.
 fn chains() -> Vec<(&'static str, Vec<(&'static str, String, &'static str)>)> {
     vec![
-        (
-            "a chain that does not read bodies",
-            vec![("l", fixture("legacy"), "")],
-        ),
-        (
-            "a chain that lets bodies stream",
-            vec![("n", fixture("noop"), "limits: { cpu_per_request: 60s }")],
-        ),
+        ("a chain that does not read bodies", vec![("l", fixture("legacy"), "")]),
+        ("a chain that lets bodies stream", vec![("n", fixture("noop"), "limits: { cpu_per_request: 60s }")]),
     ]
 }
 
@@ -88,15 +75,8 @@ fn chains() -> Vec<(&'static str, Vec<(&'static str, String, &'static str)>)> {
 fn one_gibibyte_down() {
     for (name, filters) in chains() {
         let (address, origin) = origin(true);
-        let filters: Vec<(&str, &str, &str)> = filters
-            .iter()
-            .map(|(n, m, c)| (*n, m.as_str(), *c))
-            .collect();
-        let proxy = Proxy::start(&chain_yaml(
-            &filters,
-            Some(address),
-            "server: { workers: 2 }\n",
-        ));
+        let filters: Vec<(&str, &str, &str)> = filters.iter().map(|(n, m, c)| (*n, m.as_str(), *c)).collect();
+        let proxy = Proxy::start(&chain_yaml(&filters, Some(address), "server: { workers: 2 }\n"));
         proxy.reset_peak_memory();
         let mut client = proxy.client();
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -120,20 +100,11 @@ fn read_all_of(mut client: Client, with_length: bool) -> u64 {
 fn one_gibibyte_up() {
     for (name, filters) in chains().into_iter().take(1) {
         let (address, origin) = origin(false);
-        let filters: Vec<(&str, &str, &str)> = filters
-            .iter()
-            .map(|(n, m, c)| (*n, m.as_str(), *c))
-            .collect();
-        let proxy = Proxy::start(&chain_yaml(
-            &filters,
-            Some(address),
-            "server: { workers: 2 }\n",
-        ));
+        let filters: Vec<(&str, &str, &str)> = filters.iter().map(|(n, m, c)| (*n, m.as_str(), *c)).collect();
+        let proxy = Proxy::start(&chain_yaml(&filters, Some(address), "server: { workers: 2 }\n"));
         proxy.reset_peak_memory();
         let mut client = proxy.client();
-        client.send(format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {GIB}\r\n\r\n"
-        ));
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {GIB}\r\n\r\n"));
         let chunk = vec![b'x'; 256 << 10];
         for _ in 0..GIB / chunk.len() as u64 {
             client.send(&chunk);

@@ -21,10 +21,7 @@ struct Nginx {
 impl Nginx {
     fn start() -> Self {
         let dir = TempDir::new().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let path = dir.path().display().to_string();
         fs::create_dir(dir.path().join("www")).unwrap();
         fs::write(dir.path().join("www/file.txt"), "0123456789".repeat(1000)).unwrap();
@@ -45,17 +42,10 @@ impl Nginx {
             .expect("nginx is missing: install it (Debian: apt-get install nginx-light)");
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
-            assert!(
-                began.elapsed() < Duration::from_secs(20),
-                "nginx does not listen"
-            );
+            assert!(began.elapsed() < Duration::from_secs(20), "nginx does not listen");
             thread::sleep(Duration::from_millis(20));
         }
-        Self {
-            child,
-            address,
-            _dir: dir,
-        }
+        Self { child, address, _dir: dir }
     }
 }
 
@@ -69,13 +59,8 @@ impl Drop for Nginx {
 #[test]
 fn a_real_origin_through_a_rust_and_a_go_filter() {
     let nginx = Nginx::start();
-    let proxy = Proxy::chain(
-        &[
-            ("r", &fixture("headers"), ""),
-            ("g", &go_fixture("lifecycle"), ""),
-        ],
-        Some(nginx.address),
-    );
+    let proxy =
+        Proxy::chain(&[("r", &fixture("headers"), ""), ("g", &go_fixture("lifecycle"), "")], Some(nginx.address));
     let mut client = proxy.client();
     let file = client.request("GET /file.txt", &[], "");
     assert_eq!((file.status(), file.body.len()), (200, 10_000));
@@ -86,10 +71,7 @@ fn a_real_origin_through_a_rust_and_a_go_filter() {
     let fresh = client.request("GET /file.txt", &[&format!("If-None-Match: {etag}")], "");
     assert_eq!((fresh.status(), fresh.body.len()), (304, 0));
     let head = client.request("HEAD /file.txt", &[], "");
-    assert_eq!(
-        (head.status(), head.header("content-length").as_str()),
-        (200, "10000")
-    );
+    assert_eq!((head.status(), head.header("content-length").as_str()), (200, "10000"));
     assert_eq!(client.request("GET /moved", &[], "").status(), 301);
     assert_eq!(client.request("GET /empty", &[], "").status(), 204);
     assert_eq!(client.request("GET /missing", &[], "").status(), 404);

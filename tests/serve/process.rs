@@ -12,11 +12,7 @@ fn ctrl_c_ends_with_zero_and_at_once_when_idle() {
         proxy.signal(signal);
         assert_eq!(proxy.wait().code(), Some(0), "{signal}");
         assert!(proxy.log().contains("stopped"));
-        assert_eq!(
-            proxy.access(1)[0]["status"],
-            200,
-            "the access log is written out"
-        );
+        assert_eq!(proxy.access(1)[0]["status"], 200, "the access log is written out");
     }
 }
 
@@ -49,11 +45,7 @@ fn the_grace_period_is_bounded() {
         let _ = gate.lock().unwrap().recv();
         Reply::ok("never")
     });
-    let mut proxy = Proxy::start(&chain_yaml(
-        &[],
-        Some(origin.address),
-        "server: { shutdown_grace: 1s }\n",
-    ));
+    let mut proxy = Proxy::start(&chain_yaml(&[], Some(origin.address), "server: { shutdown_grace: 1s }\n"));
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     origin_is_busy();
@@ -79,20 +71,12 @@ fn sighup_loads_the_file_again_and_keeps_the_old_one_when_it_is_wrong() {
     fs::write(&file, yaml("two")).unwrap();
     proxy.signal("HUP");
     proxy.wait_for("the new configuration serves");
-    assert_eq!(
-        client.request("GET /", &[], "").header("x-chain"),
-        "two",
-        "on the same connection"
-    );
+    assert_eq!(client.request("GET /", &[], "").header("x-chain"), "two", "on the same connection");
     fs::write(&file, "nonsense: true").unwrap();
     proxy.signal("HUP");
     proxy.wait_for("the new configuration is refused, the old one goes on serving");
     assert_eq!(client.request("GET /", &[], "").header("x-chain"), "two");
-    let generations: Vec<_> = proxy
-        .access(3)
-        .iter()
-        .map(|l| l["generation"].as_u64().unwrap())
-        .collect();
+    let generations: Vec<_> = proxy.access(3).iter().map(|l| l["generation"].as_u64().unwrap()).collect();
     assert_eq!(generations, [1, 2, 2]);
 }
 
@@ -105,31 +89,17 @@ fn the_access_log_can_be_a_file_for_people_or_off() {
     proxy.signal("INT");
     proxy.wait();
     let text = fs::read_to_string(proxy.dir.path().join("access.txt")).unwrap();
-    assert!(
-        text.contains("\"GET /a?b HTTP/1.1\" 200") && text.contains("filters=t:"),
-        "{text}"
-    );
+    assert!(text.contains("\"GET /a?b HTTP/1.1\" 200") && text.contains("filters=t:"), "{text}");
 
     let mut silent = Proxy::start(&chain_yaml(&[], None, "telemetry: { access_log: off }\n"));
     silent.client().request("GET /", &[], "");
     silent.signal("INT");
     silent.wait();
-    assert_eq!(
-        fs::read_to_string(silent.dir.path().join("access.log")).unwrap(),
-        ""
-    );
+    assert_eq!(fs::read_to_string(silent.dir.path().join("access.log")).unwrap(), "");
 }
 
 #[test]
 fn what_this_version_does_not_do_yet_is_said_at_the_start() {
-    let proxy = Proxy::start(&chain_yaml(
-        &[],
-        None,
-        "telemetry: { otlp: { endpoint: \"http://127.0.0.1:4317\" } }\n",
-    ));
-    assert!(
-        proxy.log().contains("`telemetry.otlp` is read, but"),
-        "{}",
-        proxy.log()
-    );
+    let proxy = Proxy::start(&chain_yaml(&[], None, "telemetry: { otlp: { endpoint: \"http://127.0.0.1:4317\" } }\n"));
+    assert!(proxy.log().contains("`telemetry.otlp` is read, but"), "{}", proxy.log());
 }

@@ -27,9 +27,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 
 fn connector(dir: &Path, alpn: &[&str]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(dir.join("cert.pem")).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_file(dir.join("cert.pem")).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -64,19 +62,14 @@ async fn origin(dir: &Path, alpn: &[&str]) -> SocketAddr {
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                     let mut connection = h2::server::handshake(stream).await.unwrap();
                     while let Some(Ok((_, mut respond))) = connection.accept().await {
-                        let mut send = respond
-                            .send_response(http::Response::new(()), false)
-                            .unwrap();
-                        send.send_data(bytes::Bytes::from_static(b"secure h2"), true)
-                            .unwrap();
+                        let mut send = respond.send_response(http::Response::new(()), false).unwrap();
+                        send.send_data(bytes::Bytes::from_static(b"secure h2"), true).unwrap();
                     }
                     return;
                 }
                 let mut buffer = [0; 4096];
                 while stream.read(&mut buffer).await.unwrap_or(0) > 0 {
-                    let _ = stream
-                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsecure h1")
-                        .await;
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsecure h1").await;
                 }
             });
         }
@@ -85,18 +78,11 @@ async fn origin(dir: &Path, alpn: &[&str]) -> SocketAddr {
 }
 
 fn block_on<F: Future>(f: F) -> F::Output {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(f)
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(f)
 }
 
 async fn start(dir: tempfile::TempDir, yaml: String) -> Proxy {
-    tokio::task::spawn_blocking(move || Proxy::start_in(dir, &yaml))
-        .await
-        .unwrap()
+    tokio::task::spawn_blocking(move || Proxy::start_in(dir, &yaml)).await.unwrap()
 }
 
 #[test]
@@ -113,57 +99,30 @@ fn a_listener_offers_http2_and_http1() {
         let proxy = start(dir, yaml).await;
         let name = ServerName::try_from("proxy.test").unwrap();
 
-        let stream = both
-            .connect(
-                name.clone(),
-                TcpStream::connect(proxy.addresses[0]).await.unwrap(),
-            )
-            .await
-            .unwrap();
+        let stream = both.connect(name.clone(), TcpStream::connect(proxy.addresses[0]).await.unwrap()).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         let (client, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         let request = http::Request::get("https://proxy.test/x").body(()).unwrap();
-        let (response, _) = client
-            .ready()
-            .await
-            .unwrap()
-            .send_request(request, true)
-            .unwrap();
+        let (response, _) = client.ready().await.unwrap().send_request(request, true).unwrap();
         let mut body = response.await.unwrap().into_body();
         let text = String::from_utf8(body.data().await.unwrap().unwrap().to_vec()).unwrap();
-        assert!(
-            text.contains("\"protocol\":\"HTTP/2\"") && text.contains("proxy.test"),
-            "{text}"
-        );
+        assert!(text.contains("\"protocol\":\"HTTP/2\"") && text.contains("proxy.test"), "{text}");
 
-        let mut stream = one
-            .connect(name, TcpStream::connect(proxy.addresses[0]).await.unwrap())
-            .await
-            .unwrap();
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\n\r\n")
-            .await
-            .unwrap();
+        let mut stream = one.connect(name, TcpStream::connect(proxy.addresses[0]).await.unwrap()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text).await;
         assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     });
 }
 
-async fn ask(
-    dir: tempfile::TempDir,
-    upstream: SocketAddr,
-    tls: &str,
-    http: &str,
-) -> crate::harness::Message {
+async fn ask(dir: tempfile::TempDir, upstream: SocketAddr, tls: &str, http: &str) -> crate::harness::Message {
     let yaml = format!(
         "listeners: [{{ address: \"127.0.0.1:0\" }}]\nupstreams: {{ app: {{ endpoints: [\"{upstream}\"], tls: {tls}, http: {http} }} }}\nroutes: [{{ upstream: app }}]\n"
     );
     let proxy = start(dir, yaml).await;
-    tokio::task::spawn_blocking(move || proxy.client().request("GET /", &[], ""))
-        .await
-        .unwrap()
+    tokio::task::spawn_blocking(move || proxy.client().request("GET /", &[], "")).await.unwrap()
 }
 
 fn with_certificate(name: &str) -> tempfile::TempDir {
@@ -183,22 +142,15 @@ fn upstream_certificates_are_verified_unless_the_file_says_otherwise() {
             dir
         };
         let trusted = ask(copy(), upstream, "{ sni: origin.test, ca: ca.pem }", "h1").await;
-        assert_eq!(
-            (trusted.status(), trusted.text().as_str()),
-            (200, "secure h1")
-        );
+        assert_eq!((trusted.status(), trusted.text().as_str()), (200, "secure h1"));
         let h2 = ask(copy(), upstream, "{ sni: origin.test, ca: ca.pem }", "auto").await;
         assert_eq!(h2.text(), "secure h2", "ALPN chooses HTTP/2");
-        for (name, tls) in [
-            ("nobody vouches for it", "{ sni: origin.test }"),
-            ("another name", "{ sni: other.test, ca: ca.pem }"),
-        ] {
+        for (name, tls) in
+            [("nobody vouches for it", "{ sni: origin.test }"), ("another name", "{ sni: other.test, ca: ca.pem }")]
+        {
             let refused = ask(copy(), upstream, tls, "h1").await;
             assert_eq!(refused.status(), 502, "{name}");
-            assert!(
-                refused.header("proxy-status").contains("error=tls_"),
-                "{name}: {refused:?}"
-            );
+            assert!(refused.header("proxy-status").contains("error=tls_"), "{name}: {refused:?}");
         }
         let careless = ask(copy(), upstream, "{ verify: false }", "h1").await;
         assert_eq!(careless.text(), "secure h1");
@@ -210,8 +162,5 @@ fn a_broken_certificate_is_an_error_of_the_configuration() {
     let said = Proxy::refused(
         "listeners: [{ address: \"127.0.0.1:0\", tls: { cert: nowhere.pem, key: key.pem } }]\nroutes: [{ respond: { status: 200 } }]\n",
     );
-    assert!(
-        said.contains("the certificate") && said.contains("nowhere.pem"),
-        "{said}"
-    );
+    assert!(said.contains("the certificate") && said.contains("nowhere.pem"), "{said}");
 }

@@ -29,31 +29,20 @@ fn a_websocket_passes_through_a_chain_of_both_languages() {
     let proxy = Proxy::chain(
         &[
             ("h", &fixture("headers"), ""),
-            (
-                "b",
-                &fixture("body"),
-                "config: { request: upper, response: upper }",
-            ),
+            ("b", &fixture("body"), "config: { request: upper, response: upper }"),
             ("g", &go_fixture("headers"), ""),
         ],
         Some(address),
     );
     for round in 0..10 {
-        let request = format!("ws://{}/chat", proxy.addresses[0])
-            .into_client_request()
-            .unwrap();
-        let (mut socket, answer) =
-            tungstenite::client(request, proxy.client().into_stream()).unwrap();
+        let request = format!("ws://{}/chat", proxy.addresses[0]).into_client_request().unwrap();
+        let (mut socket, answer) = tungstenite::client(request, proxy.client().into_stream()).unwrap();
         assert_eq!(answer.status(), 101);
         assert_eq!(answer.headers()["x-added"], "one", "filters see the 101");
         for i in 0..20 {
             let text = format!("round {round} message {i}");
             socket.send(Message::text(text.clone())).unwrap();
-            assert_eq!(
-                socket.read().unwrap(),
-                Message::text(text),
-                "bytes of a tunnel are nobody's body"
-            );
+            assert_eq!(socket.read().unwrap(), Message::text(text), "bytes of a tunnel are nobody's body");
         }
         let big = vec![7u8; 300_000];
         socket.send(Message::binary(big.clone())).unwrap();

@@ -108,24 +108,10 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         command.clone().debug_assert();
-        for sub in command
-            .get_subcommands()
-            .filter(|sub| sub.get_name() != "help")
-        {
-            let help = sub
-                .get_after_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            assert!(
-                help.starts_with("Examples:\n  "),
-                "{} shows no example",
-                sub.get_name()
-            );
-            assert!(
-                help.contains(&format!("sluice {}", sub.get_name())),
-                "{}: {help}",
-                sub.get_name()
-            );
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n  "), "{} shows no example", sub.get_name());
+            assert!(help.contains(&format!("sluice {}", sub.get_name())), "{}: {help}", sub.get_name());
         }
     }
 }

@@ -32,10 +32,7 @@ impl From<sluice_server::RunError> for Failure {
             // These come with file, line and a quotation, and say `error: ` themselves.
             sluice_server::RunError::Config(errors) => Self(errors.to_string()),
             sluice_server::RunError::Filters(problems) => {
-                let all: Vec<String> = problems
-                    .iter()
-                    .map(|problem| format!("error: {problem}"))
-                    .collect();
+                let all: Vec<String> = problems.iter().map(|problem| format!("error: {problem}")).collect();
                 Self(all.join("\n\n"))
             }
             other => Self::new(chain(&other)),
@@ -73,11 +70,7 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
 
 /// Says what should be known and is no mistake.
 pub(crate) fn warning(sentence: &str) {
-    let _ = writeln!(
-        anstream::stderr(),
-        "{WARNING}warning:{WARNING:#} {}",
-        visible(sentence)
-    );
+    let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {}", visible(sentence));
 }
 
 /// Prints a result.
@@ -87,9 +80,9 @@ pub(crate) fn warning(sentence: &str) {
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format_args!(
-            "cannot write to standard output: {error}"
-        ))),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format_args!("cannot write to standard output: {error}")))
+        }
         _ => Ok(()),
     }
 }
@@ -104,15 +97,7 @@ pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
 
 /// The text without what could steer a terminal.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && !matches!(c, '\n' | '\t') {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }
 
 /// Bytes as people read them: `512 B`, `204 KiB`, `3.3 MiB`.
@@ -127,11 +112,7 @@ pub(crate) fn size(bytes: u64) -> String {
     }
     let tenths = rest * 10 / 1024;
     let name = UNITS[unit];
-    if whole >= 100 || tenths == 0 {
-        format!("{whole} {name}")
-    } else {
-        format!("{whole}.{tenths} {name}")
-    }
+    if whole >= 100 || tenths == 0 { format!("{whole} {name}") } else { format!("{whole}.{tenths} {name}") }
 }
 
 #[cfg(test)]
@@ -150,10 +131,7 @@ mod tests {
 
     #[test]
     fn no_text_steers_a_terminal() {
-        assert_eq!(
-            visible("a\u{1b}[31mb\r\n\tc\u{9b}"),
-            "a\u{fffd}[31mb\u{fffd}\n\tc\u{fffd}"
-        );
+        assert_eq!(visible("a\u{1b}[31mb\r\n\tc\u{9b}"), "a\u{fffd}[31mb\u{fffd}\n\tc\u{fffd}");
     }
 
     #[test]

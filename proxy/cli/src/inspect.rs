@@ -39,18 +39,13 @@ impl Report {
     /// [`CodeError`] with a sentence that says what the bytes are instead.
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, CodeError> {
         let facts = Facts::read(bytes)?;
-        let abi = facts
-            .functions
-            .iter()
-            .find_map(|export| AbiVersion::from_marker(export));
+        let abi = facts.functions.iter().find_map(|export| AbiVersion::from_marker(export));
         let imports = Imports::of(&facts);
         let callbacks = known::callbacks(&facts.functions);
         let others = facts
             .functions
             .iter()
-            .filter(|export| {
-                !export.starts_with("proxy_abi_") && !callbacks.iter().any(|c| c.name == **export)
-            })
+            .filter(|export| !export.starts_with("proxy_abi_") && !callbacks.iter().any(|c| c.name == **export))
             .chain(&facts.other_exports)
             .cloned()
             .collect();
@@ -68,10 +63,7 @@ impl Report {
 
     /// Pages at start with their bytes, and the same for the most that the module itself allows.
     pub(crate) fn memory(&self) -> Option<(Pages, Option<Pages>)> {
-        Some((
-            Pages(self.facts.memory_pages?),
-            self.facts.memory_max_pages.map(Pages),
-        ))
+        Some((Pages(self.facts.memory_pages?), self.facts.memory_max_pages.map(Pages)))
     }
 }
 
@@ -88,22 +80,13 @@ impl Pages {
 fn problems(facts: &Facts, abi: Option<AbiVersion>, imports: &Imports) -> Vec<String> {
     let mut found = Vec::new();
     if abi.is_none() {
-        let versions: Vec<&str> = AbiVersion::ALL
-            .iter()
-            .map(|version| version.name())
-            .collect();
-        let marker = facts
-            .functions
-            .iter()
-            .find(|export| export.starts_with("proxy_abi_"));
+        let versions: Vec<&str> = AbiVersion::ALL.iter().map(|version| version.name()).collect();
+        let marker = facts.functions.iter().find(|export| export.starts_with("proxy_abi_"));
         found.push(match marker {
-            Some(marker) => format!(
-                "it speaks an ABI that is not known here ({marker}); known are {}",
-                versions.join(", ")
-            ),
-            None => {
-                "it exports no proxy_abi_version_… marker, so it is no Proxy-Wasm filter".to_owned()
+            Some(marker) => {
+                format!("it speaks an ABI that is not known here ({marker}); known are {}", versions.join(", "))
             }
+            None => "it exports no proxy_abi_version_… marker, so it is no Proxy-Wasm filter".to_owned(),
         });
     }
     if !imports.missing.is_empty() {
@@ -112,14 +95,8 @@ fn problems(facts: &Facts, abi: Option<AbiVersion>, imports: &Imports) -> Vec<St
     if !facts.other_exports.iter().any(|export| export == "memory") {
         found.push("it exports no memory".to_owned());
     }
-    if !known::ALLOCATORS
-        .iter()
-        .any(|name| facts.functions.iter().any(|export| export == name))
-    {
-        found.push(format!(
-            "it exports no allocator ({})",
-            known::ALLOCATORS.join(" or ")
-        ));
+    if !known::ALLOCATORS.iter().any(|name| facts.functions.iter().any(|export| export == name)) {
+        found.push(format!("it exports no allocator ({})", known::ALLOCATORS.join(" or ")));
     }
     found
 }
@@ -132,8 +109,6 @@ mod tests {
     fn what_a_filter_must_export_is_missed() {
         let nothing = Report::of(b"\0asm\x01\0\0\0").expect("the smallest module");
         assert_eq!(nothing.problems.len(), 3, "{:?}", nothing.problems);
-        assert!(
-            nothing.abi.is_none() && nothing.memory().is_none() && nothing.callbacks.is_empty()
-        );
+        assert!(nothing.abi.is_none() && nothing.memory().is_none() && nothing.callbacks.is_empty());
     }
 }

@@ -12,11 +12,7 @@ use serde_json::Value;
 
 fn sluice(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command
-        .args(arguments)
-        .env_remove("CLICOLOR_FORCE")
-        .output()
-        .unwrap()
+    command.args(arguments).env_remove("CLICOLOR_FORCE").output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -34,17 +30,8 @@ fn json(output: &Output) -> Value {
 /// Ended well, and what it said.
 fn good(arguments: &[&str]) -> String {
     let output = sluice(arguments);
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{arguments:?}: {}",
-        stderr(&output)
-    );
-    assert!(
-        output.stderr.is_empty(),
-        "{arguments:?}: {}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
+    assert!(output.stderr.is_empty(), "{arguments:?}: {}", stderr(&output));
     stdout(&output)
 }
 
@@ -71,33 +58,18 @@ fn help_has_examples_and_no_colour_in_a_pipe() {
     for command in ["run", "check", "inspect", "schema", "completions"] {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
         let help = good(&[command, "--help"]);
-        assert!(
-            help.contains("Examples:\n  ") && help.contains(&format!("sluice {command}")),
-            "{help}"
-        );
+        assert!(help.contains("Examples:\n  ") && help.contains(&format!("sluice {command}")), "{help}");
     }
     assert!(!help.contains('\u{1b}'), "{help}");
-    assert_eq!(
-        good(&["--version"]),
-        format!("sluice {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(good(&["--version"]), format!("sluice {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn a_wrong_command_line_is_status_2() {
-    for arguments in [
-        &[][..],
-        &["serve"],
-        &["run"],
-        &["check", "--jsno", "-c", "x"],
-        &["completions", "dos"],
-    ] {
+    for arguments in [&[][..], &["serve"], &["run"], &["check", "--jsno", "-c", "x"], &["completions", "dos"]] {
         assert_eq!(sluice(arguments).status.code(), Some(2), "{arguments:?}");
     }
-    assert!(
-        stderr(&sluice(&["ispect", "x"])).contains("inspect"),
-        "a near miss is named"
-    );
+    assert!(stderr(&sluice(&["ispect", "x"])).contains("inspect"), "a near miss is named");
 }
 
 #[test]
@@ -130,28 +102,14 @@ fn a_closed_pipe_is_no_mistake() {
 fn a_rust_filter_is_described() {
     let file = guest("filters/rust/hello/hello.wasm").unwrap();
     let text = good(&["inspect", &file]);
-    for wanted in [
-        "Proxy-Wasm 0.2.1",
-        "proxy-wasm 0.2 for Rust",
-        "request headers",
-        "[default]",
-        "proxy_log",
-        "sha256:",
-    ] {
+    for wanted in
+        ["Proxy-Wasm 0.2.1", "proxy-wasm 0.2 for Rust", "request headers", "[default]", "proxy_log", "sha256:"]
+    {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
-    assert!(
-        text.contains("[capabilities.callouts]\n                proxy_http_call"),
-        "{text}"
-    );
-    assert!(
-        !text.contains("MISSING") && !text.contains("not a filter"),
-        "{text}"
-    );
-    assert!(
-        text.lines().all(|line| line.chars().count() <= 140),
-        "{text}"
-    );
+    assert!(text.contains("[capabilities.callouts]\n                proxy_http_call"), "{text}");
+    assert!(!text.contains("MISSING") && !text.contains("not a filter"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
 }
 
 #[test]
@@ -161,22 +119,11 @@ fn a_rust_filter_is_described_in_json() {
     assert_eq!(report["abi"], "0.2.1");
     assert_eq!(report["languages"][0], "Rust");
     assert_eq!(report["size"], std::fs::metadata(&file).unwrap().len());
-    assert_eq!(
-        report["memory"]["start"]["bytes"],
-        report["memory"]["start"]["pages"].as_u64().unwrap() * 65536
-    );
-    assert_eq!(
-        report["digest"].as_str().unwrap().len(),
-        "sha256:".len() + 64
-    );
+    assert_eq!(report["memory"]["start"]["bytes"], report["memory"]["start"]["pages"].as_u64().unwrap() * 65536);
+    assert_eq!(report["digest"].as_str().unwrap().len(), "sha256:".len() + 64);
     assert_eq!(report["imports"]["missing"], Value::Array(vec![]));
     let callout = |h: &&Value| h["name"] == "proxy_http_call";
-    let callout = report["imports"]["hostcalls"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(callout)
-        .unwrap();
+    let callout = report["imports"]["hostcalls"].as_array().unwrap().iter().find(callout).unwrap();
     assert_eq!(callout["capability"], "capabilities.callouts");
 }
 
@@ -186,13 +133,7 @@ fn a_go_filter_is_described() {
         return;
     };
     let text = good(&["inspect", &file]);
-    for wanted in [
-        "Proxy-Wasm 0.2.0",
-        "proxy-wasm-go-sdk",
-        "Go cmd/compile",
-        "[capabilities.wasi",
-        "poll_oneoff",
-    ] {
+    for wanted in ["Proxy-Wasm 0.2.0", "proxy-wasm-go-sdk", "Go cmd/compile", "[capabilities.wasi", "poll_oneoff"] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
 }
@@ -202,25 +143,12 @@ fn every_guest_of_this_repository_can_be_inspected() {
     let mut seen = 0;
     for entry in std::fs::read_dir(root().join(".build/fixtures")).unwrap() {
         let file = entry.unwrap().path();
-        if file
-            .extension()
-            .is_some_and(|extension| extension == "wasm")
-        {
+        if file.extension().is_some_and(|extension| extension == "wasm") {
             let output = sluice(&["inspect", "--json", &file.display().to_string()]);
             assert_eq!(output.status.code(), Some(0), "{}", file.display());
             let report = json(&output);
-            assert_eq!(
-                report["imports"]["missing"],
-                Value::Array(vec![]),
-                "{}",
-                file.display()
-            );
-            assert_eq!(
-                report["problems"],
-                Value::Array(vec![]),
-                "{}",
-                file.display()
-            );
+            assert_eq!(report["imports"]["missing"], Value::Array(vec![]), "{}", file.display());
+            assert_eq!(report["problems"], Value::Array(vec![]), "{}", file.display());
             seen += 1;
         }
     }
@@ -233,16 +161,8 @@ fn what_is_no_module_is_called_by_its_name() {
     let hello = std::fs::read(guest("filters/rust/hello/hello.wasm").unwrap()).unwrap();
     let cases: [(&str, &[u8], &str); 6] = [
         ("cut.wasm", &hello[..hello.len() / 2], "is cut off"),
-        (
-            "elf.wasm",
-            b"\x7fELF\x02\x01\x01\0\0\0\0\0",
-            "is not a WebAssembly module: it is a native program",
-        ),
-        (
-            "component.wasm",
-            b"\0asm\x0d\0\x01\0",
-            "is a WebAssembly component",
-        ),
+        ("elf.wasm", b"\x7fELF\x02\x01\x01\0\0\0\0\0", "is not a WebAssembly module: it is a native program"),
+        ("component.wasm", b"\0asm\x0d\0\x01\0", "is a WebAssembly component"),
         ("text.wasm", b"hello there\n", "is not a WebAssembly module"),
         ("module.wat", b"(module)", "text format"),
         ("empty.wasm", b"", "is empty"),
@@ -254,17 +174,11 @@ fn what_is_no_module_is_called_by_its_name() {
         let output = sluice(&["inspect", &file]);
         assert_eq!(output.status.code(), Some(1), "{name}");
         let said = stderr(&output);
-        assert!(
-            said.starts_with(&format!("error: {file} ")) && said.contains(wanted),
-            "{name}: {said}"
-        );
+        assert!(said.starts_with(&format!("error: {file} ")) && said.contains(wanted), "{name}: {said}");
         assert!(output.stdout.is_empty(), "{name}");
         let output = sluice(&["inspect", "--json", &file]);
         assert_eq!(output.status.code(), Some(1), "{name}");
-        assert!(
-            json(&output)["error"].as_str().unwrap().contains(wanted),
-            "{name}"
-        );
+        assert!(json(&output)["error"].as_str().unwrap().contains(wanted), "{name}");
     }
 }
 
@@ -274,28 +188,12 @@ fn what_cannot_be_read_is_said() {
     let nowhere = folder.path().join("nowhere.wasm").display().to_string();
     let output = sluice(&["inspect", &nowhere]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("cannot read"),
-        "{}",
-        stderr(&output)
-    );
-    assert_eq!(
-        sluice(&["inspect", &folder.path().display().to_string()])
-            .status
-            .code(),
-        Some(1)
-    );
+    assert!(stderr(&output).contains("cannot read"), "{}", stderr(&output));
+    assert_eq!(sluice(&["inspect", &folder.path().display().to_string()]).status.code(), Some(1));
     let huge = folder.path().join("huge.wasm");
-    std::fs::File::create(&huge)
-        .unwrap()
-        .set_len(65 << 20)
-        .unwrap();
+    std::fs::File::create(&huge).unwrap().set_len(65 << 20).unwrap();
     let output = sluice(&["inspect", &huge.display().to_string()]);
-    assert!(
-        stderr(&output).contains("is too large: 68157440 bytes"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("is too large: 68157440 bytes"), "{}", stderr(&output));
 }
 
 #[test]
@@ -303,14 +201,10 @@ fn a_module_that_is_no_filter_is_still_described() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bare.wasm");
     // (module (import "env" "proxy_\u{1b}[31m" (func))): an unknown import whose name would steer a terminal.
-    let mut bytes =
-        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x13\x01\x03env\x0bproxy_\x1b[31m\0\0".to_vec();
+    let mut bytes = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x13\x01\x03env\x0bproxy_\x1b[31m\0\0".to_vec();
     std::fs::write(&file, &bytes).unwrap();
     let text = good(&["inspect", &file.display().to_string()]);
-    assert!(
-        text.contains("MISSING") && text.contains("env.proxy_") && !text.contains('\u{1b}'),
-        "{text}"
-    );
+    assert!(text.contains("MISSING") && text.contains("env.proxy_") && !text.contains('\u{1b}'), "{text}");
     assert!(text.contains("it exports no proxy_abi_version_"), "{text}");
     bytes.truncate(8);
     std::fs::write(&file, &bytes).unwrap();

@@ -32,12 +32,7 @@ pub struct Errors {
 
 impl Error {
     pub(crate) fn new(at: Position, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            at,
-            path: path.into(),
-            message: message.into(),
-            help: None,
-        }
+        Self { at, path: path.into(), message: message.into(), help: None }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
@@ -50,11 +45,7 @@ impl Errors {
     pub(crate) fn new(file: &str, text: &str, mut errors: Vec<Error>) -> Self {
         errors.sort_by_key(|error| (error.at.line, error.at.column));
         errors.dedup();
-        Self {
-            file: file.to_owned(),
-            errors,
-            text: text.to_owned(),
-        }
+        Self { file: file.to_owned(), errors, text: text.to_owned() }
     }
 
     /// `{"file": …, "errors": [{"line": 1, "column": 1, "path": …, "message": …, "help": … or null}]}`.
@@ -81,10 +72,7 @@ impl std::error::Error for Errors {}
 
 impl fmt::Debug for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Errors")
-            .field("file", &self.file)
-            .field("errors", &self.errors)
-            .finish_non_exhaustive()
+        f.debug_struct("Errors").field("file", &self.file).field("errors", &self.errors).finish_non_exhaustive()
     }
 }
 
@@ -121,37 +109,21 @@ fn excerpt(line: &str, column: usize) -> (String, String) {
     let start = column.saturating_sub(BEFORE);
     let shown: Vec<char> = line.chars().skip(start).take(WIDTH).collect();
     let here = column - start;
-    let pad: String = (0..here)
-        .map(|i| {
-            if shown.get(i) == Some(&'\t') {
-                '\t'
-            } else {
-                ' '
-            }
-        })
-        .collect();
-    (
-        visible(&shown.iter().collect::<String>()),
-        pad + &"^".repeat(word(&shown, here)),
-    )
+    let pad: String = (0..here).map(|i| if shown.get(i) == Some(&'\t') { '\t' } else { ' ' }).collect();
+    (visible(&shown.iter().collect::<String>()), pad + &"^".repeat(word(&shown, here)))
 }
 
 /// How many characters the word at `start` has: a quoted string whole, else up to a space or a bracket; at least one.
 fn word(line: &[char], start: usize) -> usize {
     let rest = line.get(start..).unwrap_or_default();
     let length = match rest.first() {
-        Some(quote @ ('"' | '\'')) => rest
-            .iter()
-            .skip(1)
-            .position(|c| c == quote)
-            .map_or(rest.len(), |end| end + 2),
+        Some(quote @ ('"' | '\'')) => rest.iter().skip(1).position(|c| c == quote).map_or(rest.len(), |end| end + 2),
         Some('{' | '[') => 1,
         _ => rest
             .iter()
             .enumerate()
             .position(|(i, c)| {
-                matches!(c, ' ' | '\t' | ',' | '}' | ']')
-                    || (*c == ':' && matches!(rest.get(i + 1), None | Some(' ')))
+                matches!(c, ' ' | '\t' | ',' | '}' | ']') || (*c == ':' && matches!(rest.get(i + 1), None | Some(' ')))
             })
             .unwrap_or(rest.len()),
     };
@@ -160,13 +132,5 @@ fn word(line: &[char], start: usize) -> usize {
 
 /// Text of a file must not steer the reader's terminal.
 fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }

@@ -32,11 +32,7 @@ fn walk(node: &mut Node, cx: &mut Cx<'_>, added: &mut usize) {
             Ok(expanded) => {
                 *added = added.saturating_add(expanded.len());
                 if *added > MAX_ADDED {
-                    cx.error::<()>(
-                        node.at,
-                        "the expanded variables of this file are too large",
-                        "",
-                    );
+                    cx.error::<()>(node.at, "the expanded variables of this file are too large", "");
                     node.kind = Kind::Broken;
                     return;
                 }
@@ -64,10 +60,7 @@ fn text(text: &str, cx: &Cx<'_>) -> Result<String, (String, String)> {
             rest = escaped;
         } else if let Some(inside) = after.strip_prefix('{') {
             let (body, behind) = inside.split_once('}').ok_or_else(|| {
-                (
-                    "`${` without `}`".to_owned(),
-                    "a literal `$` before `{` is written `$$`".to_owned(),
-                )
+                ("`${` without `}`".to_owned(), "a literal `$` before `{` is written `$$`".to_owned())
             })?;
             out.push_str(&variable(body, cx)?);
             rest = behind;
@@ -77,10 +70,7 @@ fn text(text: &str, cx: &Cx<'_>) -> Result<String, (String, String)> {
             rest = after;
         }
         if out.len() > MAX_ADDED {
-            return Err((
-                "the expanded variables of this value are too large".to_owned(),
-                String::new(),
-            ));
+            return Err(("the expanded variables of this value are too large".to_owned(), String::new()));
         }
     }
     out.push_str(rest);
@@ -88,17 +78,12 @@ fn text(text: &str, cx: &Cx<'_>) -> Result<String, (String, String)> {
 }
 
 fn variable(body: &str, cx: &Cx<'_>) -> Result<String, (String, String)> {
-    let (name, default) = body
-        .split_once(":-")
-        .map_or((body, None), |(name, default)| (name, Some(default)));
-    let valid = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && name.starts_with(|c: char| !c.is_ascii_digit());
+    let (name, default) = body.split_once(":-").map_or((body, None), |(name, default)| (name, Some(default)));
+    let valid =
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && name.starts_with(|c: char| !c.is_ascii_digit());
     if !valid {
         return Err((
-            format!(
-                "`${{{}}}` names no environment variable",
-                crate::reader::shorten(body)
-            ),
+            format!("`${{{}}}` names no environment variable", crate::reader::shorten(body)),
             "write `${NAME}` or `${NAME:-default}`; a literal `${` is written `$${`".to_owned(),
         ));
     }

@@ -52,16 +52,10 @@ fn some_work(file: &Node, cx: &mut Cx<'_>) {
     if none("routes") && none("services") {
         let at = file.entry("routes").map_or(file.at, |entry| entry.at);
         let help = "add `routes: [{ upstream: NAME }]`";
-        cx.error::<()>(
-            at,
-            "there is no route: every request would be answered 404",
-            help,
-        );
+        cx.error::<()>(at, "there is no route: every request would be answered 404", help);
     }
     if let Some(services) = file.entry("services") {
-        cx.within(Step::Key(services.key.clone()), services.at, |cx| {
-            unique(cx, &services.value)
-        });
+        cx.within(Step::Key(services.key.clone()), services.at, |cx| unique(cx, &services.value));
     }
 }
 
@@ -95,18 +89,8 @@ impl File {
                 .into_iter()
                 .map(|(name, at, filter)| filter.plan(name.0, at))
                 .collect::<Option<_>>()?,
-            upstreams: self
-                .upstreams
-                .0
-                .into_iter()
-                .map(|(name, at, upstream)| upstream.plan(name.0, at))
-                .collect(),
-            routes: self
-                .routes
-                .0
-                .into_iter()
-                .map(Route::plan)
-                .collect::<Option<_>>()?,
+            upstreams: self.upstreams.0.into_iter().map(|(name, at, upstream)| upstream.plan(name.0, at)).collect(),
+            routes: self.routes.0.into_iter().map(Route::plan).collect::<Option<_>>()?,
             services: self.services.0.into_iter().map(|filter| filter.0).collect(),
             admin: self.admin.and_then(Admin::plan),
             telemetry: self.telemetry.plan(),

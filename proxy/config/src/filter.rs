@@ -105,11 +105,7 @@ fn one_source(source: &Node, cx: &mut Cx<'_>) {
             cx.error::<()>(source.at, "`path` and `build` exclude each other", help);
         }
         (None, None) if source.get("oci").is_none() => {
-            cx.error::<()>(
-                cx.here(),
-                "this source has neither `path` nor `build`",
-                help,
-            );
+            cx.error::<()>(cx.here(), "this source has neither `path` nor `build`", help);
         }
         _ => {}
     }
@@ -146,11 +142,7 @@ impl Shape for Digest {
         let scalar = cx.string(node, &Self::title(), help)?;
         let hex = scalar.text.strip_prefix("sha256:").unwrap_or_default();
         if hex.len() != 64 || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
-            return cx.error(
-                node.at,
-                format!("`{}` is not a digest", scalar.shown()),
-                help,
-            );
+            return cx.error(node.at, format!("`{}` is not a digest", scalar.shown()), help);
         }
         Some(Self(hex.to_ascii_lowercase()))
     }
@@ -164,23 +156,8 @@ impl Filter {
             // `one_source` has said so.
             _ => return None,
         };
-        let Limits {
-            cpu_per_call,
-            cpu_per_request,
-            cpu_start,
-            memory,
-            body_buffer,
-            ..
-        } = self.limits;
-        let Capabilities {
-            hostcalls,
-            wasi,
-            callouts,
-            properties,
-            foreign,
-            shared_data,
-            ..
-        } = self.capabilities;
+        let Limits { cpu_per_call, cpu_per_request, cpu_start, memory, body_buffer, .. } = self.limits;
+        let Capabilities { hostcalls, wasi, callouts, properties, foreign, shared_data, .. } = self.capabilities;
         Some(plan::Filter {
             name,
             source,
@@ -189,12 +166,7 @@ impl Filter {
             vm_id: self.vm_id.0,
             config: self.config.0,
             vm_config: self.vm_config.0,
-            env: self
-                .env
-                .0
-                .into_iter()
-                .map(|(name, _, value)| (name.0, value.0))
-                .collect(),
+            env: self.env.0.into_iter().map(|(name, _, value)| (name.0, value.0)).collect(),
             isolation: self.isolation,
             on_error: self.on_error,
             limits: plan::Limits {

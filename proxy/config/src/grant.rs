@@ -57,11 +57,7 @@ fn schema() -> Value {
     ] }))
 }
 
-fn read(
-    node: &Node,
-    cx: &mut Cx<'_>,
-    check: fn(&mut Cx<'_>, &Scalar, Position) -> Option<()>,
-) -> Option<Grant> {
+fn read(node: &Node, cx: &mut Cx<'_>, check: fn(&mut Cx<'_>, &Scalar, Position) -> Option<()>) -> Option<Grant> {
     let expected = "`default`, `all` or a list of names";
     let items = match &node.kind {
         Kind::List(items) => items,
@@ -93,8 +89,5 @@ fn read(
         .map(|(index, item)| cx.within(Step::Index(index), item.at, |cx| read(cx, item)))
         .collect();
     unique(cx, node);
-    names
-        .into_iter()
-        .collect::<Option<Vec<String>>>()
-        .map(Grant::Only)
+    names.into_iter().collect::<Option<Vec<String>>>().map(Grant::Only)
 }

@@ -32,9 +32,9 @@ section! {
 }
 
 fn tls_or_h2c(listener: &Node, cx: &mut Cx<'_>) {
-    let wanted = listener.entry("h2c").filter(|entry| {
-        matches!(&entry.value.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(true))
-    });
+    let wanted = listener
+        .entry("h2c")
+        .filter(|entry| matches!(&entry.value.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(true)));
     if let (Some(h2c), Some(_)) = (wanted, listener.get("tls")) {
         let help = "remove `h2c`: with TLS, clients choose HTTP/2 by ALPN";
         cx.key_error(h2c, "`h2c` and `tls` exclude each other", help);
@@ -45,10 +45,7 @@ impl Listener {
     pub(crate) fn plan(self) -> plan::Listener {
         plan::Listener {
             address: self.address.0,
-            tls: self.tls.map(|tls| plan::ListenerTls {
-                cert: tls.cert.0,
-                key: tls.key.0,
-            }),
+            tls: self.tls.map(|tls| plan::ListenerTls { cert: tls.cert.0, key: tls.key.0 }),
             h2c: self.h2c,
             at: self.at,
         }

@@ -34,25 +34,17 @@ section! {
 }
 
 fn one_path(node: &Node, cx: &mut Cx<'_>) {
-    let given = node
-        .entries()
-        .iter()
-        .filter(|entry| matches!(entry.key.as_str(), "path" | "path_prefix" | "path_regex"));
+    let given =
+        node.entries().iter().filter(|entry| matches!(entry.key.as_str(), "path" | "path_prefix" | "path_regex"));
     let given: Vec<_> = given.collect();
     if let [first, others @ ..] = given.as_slice() {
         for other in others {
             let message = format!("`{}` and `{}` exclude each other", first.key, other.key);
-            cx.key_error(
-                other,
-                message,
-                "keep one of `path`, `path_prefix` and `path_regex`",
-            );
+            cx.key_error(other, message, "keep one of `path`, `path_prefix` and `path_regex`");
         }
     }
     if let Some(methods) = node.entry("methods") {
-        cx.within(Step::Key(methods.key.clone()), methods.at, |cx| {
-            unique(cx, &methods.value)
-        });
+        cx.within(Step::Key(methods.key.clone()), methods.at, |cx| unique(cx, &methods.value));
     }
 }
 
@@ -92,11 +84,7 @@ impl Shape for Host {
         } else {
             "write a name such as `example.com`".to_owned()
         };
-        cx.error(
-            node.at,
-            format!("`{}` is not {}", scalar.shown(), Self::title()),
-            help,
-        )
+        cx.error(node.at, format!("`{}` is not {}", scalar.shown(), Self::title()), help)
     }
 }
 
@@ -144,12 +132,7 @@ impl Shape for Pattern {
         // Both: `a)(b` is wrong by itself and right once it is wrapped.
         let compiled = [scalar.text.as_str(), &anchored]
             .into_iter()
-            .try_for_each(|text| {
-                RegexBuilder::new(text)
-                    .size_limit(MAX_REGEX)
-                    .build()
-                    .map(|_| ())
-            });
+            .try_for_each(|text| RegexBuilder::new(text).size_limit(MAX_REGEX).build().map(|_| ()));
         let why = match compiled {
             Ok(()) if !scalar.text.is_empty() => return Some(Self(scalar.text.clone())),
             Ok(()) => "it is empty".to_owned(),
@@ -157,20 +140,11 @@ impl Shape for Pattern {
             // The message draws the expression first and says what is wrong with it in its last line.
             Err(error) => {
                 let text = error.to_string();
-                text.lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned()
+                text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
             }
         };
-        let help =
-            "syntax: https://docs.rs/regex; look-around and back-references are not part of it";
-        cx.error(
-            node.at,
-            format!("`{}` is not a regular expression: {why}", scalar.shown()),
-            help,
-        )
+        let help = "syntax: https://docs.rs/regex; look-around and back-references are not part of it";
+        cx.error(node.at, format!("`{}` is not a regular expression: {why}", scalar.shown()), help)
     }
 }
 
@@ -190,16 +164,8 @@ impl Match {
         plan::Match {
             host: self.host.0,
             path,
-            methods: self
-                .methods
-                .map(|list| list.0.into_iter().map(|verb| verb.0).collect())
-                .unwrap_or_default(),
-            headers: self
-                .headers
-                .0
-                .into_iter()
-                .map(|(name, _, value)| (name.0, wanted(value.0)))
-                .collect(),
+            methods: self.methods.map(|list| list.0.into_iter().map(|verb| verb.0).collect()).unwrap_or_default(),
+            headers: self.headers.0.into_iter().map(|(name, _, value)| (name.0, wanted(value.0))).collect(),
         }
     }
 }
@@ -208,11 +174,7 @@ impl Match {
 pub(crate) fn describe(matcher: &plan::Match) -> String {
     let mut methods: Vec<&str> = matcher.methods.iter().map(String::as_str).collect();
     methods.sort_unstable();
-    let mut words = if methods.is_empty() {
-        String::new()
-    } else {
-        methods.join(",") + " "
-    };
+    let mut words = if methods.is_empty() { String::new() } else { methods.join(",") + " " };
     match &matcher.host {
         HostMatch::Any => {}
         HostMatch::Exact(host) => words.push_str(host),
@@ -223,11 +185,8 @@ pub(crate) fn describe(matcher: &plan::Match) -> String {
         PathMatch::Prefix(prefix) => words.push_str(&format!("{}/*", prefix.trim_end_matches('/'))),
         PathMatch::Regex(regex) => words.push_str(&format!("~{regex}")),
     }
-    let mut headers: Vec<String> = matcher
-        .headers
-        .iter()
-        .map(|(name, value)| format!(" {name}={}", value.as_deref().unwrap_or("*")))
-        .collect();
+    let mut headers: Vec<String> =
+        matcher.headers.iter().map(|(name, value)| format!(" {name}={}", value.as_deref().unwrap_or("*"))).collect();
     headers.sort_unstable();
     words + &headers.concat()
 }

@@ -21,19 +21,16 @@ impl Shape for Bind {
         "an address `IP:port` or `:port`".into()
     }
     fn schema() -> Value {
-        or_variable(
-            json!({ "type": "string", "pattern": r"^([0-9.]+|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}$" }),
-        )
+        or_variable(json!({ "type": "string", "pattern": r"^([0-9.]+|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}$" }))
     }
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let example = "write `127.0.0.1:8080`, `[::]:8080`, or `:8080` for every IPv4 address";
         let scalar = cx.string(node, &Self::title(), example)?;
         let text = scalar.text.as_str();
         let address = match text.strip_prefix(':') {
-            Some(port) if digits(port) => port
-                .parse()
-                .ok()
-                .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
+            Some(port) if digits(port) => {
+                port.parse().ok().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+            }
             _ => text.parse().ok(),
         };
         let Some(address) = address else {
@@ -44,22 +41,14 @@ impl Shape for Bind {
                 _ if text.parse::<IpAddr>().is_ok() => "the port is missing; ".to_owned() + example,
                 _ => example.to_owned(),
             };
-            return cx.error(
-                node.at,
-                format!("`{}` is not an address to listen on", scalar.shown()),
-                help,
-            );
+            return cx.error(node.at, format!("`{}` is not an address to listen on", scalar.shown()), help);
         };
         // Port 0 asks the system for a free one each time.
         if address.port() != 0
             && let Some(first) = cx.once("address", address.to_string(), node.at)
         {
             let help = format!("it is taken on line {}; give each its own port", first.line);
-            return cx.error(
-                node.at,
-                format!("the address `{}` stands here twice", scalar.shown()),
-                help,
-            );
+            return cx.error(node.at, format!("the address `{}` stands here twice", scalar.shown()), help);
         }
         Some(Self(address))
     }
@@ -72,15 +61,9 @@ fn digits(text: &str) -> bool {
 /// `host:port` apart; the host is a name or an IP address, without brackets.
 pub(crate) fn host_port(text: &str) -> Option<(String, u16)> {
     let (host, port) = text.rsplit_once(':')?;
-    let port = Some(port)
-        .filter(|port| digits(port))?
-        .parse()
-        .ok()
-        .filter(|port| *port > 0)?;
+    let port = Some(port).filter(|port| digits(port))?.parse().ok().filter(|port| *port > 0)?;
     let host = match host.strip_prefix('[') {
-        Some(inside) => inside
-            .strip_suffix(']')
-            .filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())?,
+        Some(inside) => inside.strip_suffix(']').filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())?,
         None => Some(host).filter(|host| is_host(host))?,
     };
     Some((host.to_ascii_lowercase(), port))
@@ -90,9 +73,7 @@ pub(crate) fn host_port(text: &str) -> Option<(String, u16)> {
 pub(crate) fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -114,18 +95,10 @@ impl Shape for Verb {
         let upper = scalar.text.to_ascii_uppercase();
         if upper != scalar.text {
             let help = format!("methods are upper case: `{}`", shorten(&upper));
-            return cx.error(
-                node.at,
-                format!("`{}` is not a method", scalar.shown()),
-                help,
-            );
+            return cx.error(node.at, format!("`{}` is not a method", scalar.shown()), help);
         }
         if Method::from_bytes(upper.as_bytes()).is_err() {
-            return cx.error(
-                node.at,
-                format!("`{}` is not a method", scalar.shown()),
-                "write one such as `GET`",
-            );
+            return cx.error(node.at, format!("`{}` is not a method", scalar.shown()), "write one such as `GET`");
         }
         Some(Self(upper))
     }
@@ -164,11 +137,7 @@ impl Shape for FieldValue {
         let Words(text) = Words::read(node, cx)?;
         match HeaderValue::from_str(&text) {
             Ok(_) => Some(Self(text)),
-            Err(_) => cx.error(
-                node.at,
-                "this value cannot stand in a header field",
-                "it has a control character",
-            ),
+            Err(_) => cx.error(node.at, "this value cannot stand in a header field", "it has a control character"),
         }
     }
 }
@@ -186,16 +155,11 @@ impl Shape for Url {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let scalar = cx.string(node, &Self::title(), "")?;
         let url = scalar.text.parse::<Uri>().ok().filter(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some_and(|host| !host.is_empty())
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
         });
         match url {
             Some(_) => Some(Self(scalar.text.clone())),
-            None => cx.error(
-                node.at,
-                format!("`{}` is not {}", scalar.shown(), Self::title()),
-                "",
-            ),
+            None => cx.error(node.at, format!("`{}` is not {}", scalar.shown(), Self::title()), ""),
         }
     }
 }

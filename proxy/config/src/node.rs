@@ -53,21 +53,13 @@ pub(crate) enum Typed<'a> {
 
 impl Scalar {
     pub(crate) fn plain(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-            written: None,
-            plain: true,
-        }
+        Self { text: text.to_owned(), written: None, plain: true }
     }
 
     /// As `typed`, where only a number or a boolean can be meant: what came out of a variable may stand in quotes,
     /// which `{ workers: "${N}" }` cannot do without.
     pub(crate) fn loose(&self) -> Typed<'_> {
-        if self.written.is_some() {
-            core(&self.text)
-        } else {
-            self.typed()
-        }
+        if self.written.is_some() { core(&self.text) } else { self.typed() }
     }
 
     pub(crate) fn typed(&self) -> Typed<'_> {
@@ -98,9 +90,7 @@ fn core(text: &str) -> Typed<'_> {
         Some(Core::Null) => Typed::Null,
         Some(Core::Boolean(value)) => Typed::Bool(value),
         Some(Core::Integer(value)) => Typed::Number(value.into()),
-        Some(Core::FloatingPoint(value)) => {
-            Number::from_f64(*value).map_or(Typed::NoNumber, Typed::Number)
-        }
+        Some(Core::FloatingPoint(value)) => Number::from_f64(*value).map_or(Typed::NoNumber, Typed::Number),
         Some(Core::String(_)) | None => Typed::Text(text),
     }
 }
@@ -111,10 +101,7 @@ impl Node {
         let kind = match text {
             "{}" => Kind::Map(Vec::new()),
             "[]" => Kind::List(Vec::new()),
-            "" => Kind::Scalar(Scalar {
-                plain: false,
-                ..Scalar::plain("")
-            }),
+            "" => Kind::Scalar(Scalar { plain: false, ..Scalar::plain("") }),
             text => Kind::Scalar(Scalar::plain(text)),
         };
         Self { at, kind }
@@ -182,12 +169,9 @@ impl Node {
                 Typed::Text(text) => Value::String(text.to_owned()),
             },
             Kind::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
-            Kind::Map(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), entry.value.to_json()))
-                    .collect(),
-            ),
+            Kind::Map(entries) => {
+                Value::Object(entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect())
+            }
             Kind::Broken => Value::Null,
         }
     }

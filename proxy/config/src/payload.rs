@@ -80,11 +80,7 @@ fn read_secret(file: &Node, cx: &mut Cx<'_>) -> Option<String> {
         Ok(text) => text,
         Err(why) => {
             let help = "relative paths begin at the folder of this file";
-            return cx.error(
-                file.at,
-                format!("cannot read `{}`: {why}", scalar.shown()),
-                help,
-            );
+            return cx.error(file.at, format!("cannot read `{}`: {why}", scalar.shown()), help);
         }
     };
     if !cx.secret_files.contains(&path) {
@@ -99,9 +95,7 @@ fn read_secret(file: &Node, cx: &mut Cx<'_>) -> Option<String> {
         );
     }
     // Editors and `echo` end a file with one newline that is no part of the secret.
-    let kept = text.strip_suffix('\n').map_or(text.len(), |text| {
-        text.strip_suffix('\r').unwrap_or(text).len()
-    });
+    let kept = text.strip_suffix('\n').map_or(text.len(), |text| text.strip_suffix('\r').unwrap_or(text).len());
     text.truncate(kept);
     Some(text)
 }
@@ -117,37 +111,26 @@ fn json(node: &Node, cx: &mut Cx<'_>) -> Option<Value> {
             Typed::Null => Some(Value::Null),
             Typed::Bool(value) => Some(Value::Bool(value)),
             Typed::Number(number) => Some(Value::Number(number)),
-            Typed::NoNumber => cx.error(
-                node.at,
-                format!("JSON cannot say `{}`", scalar.shown()),
-                "quote it if it is meant as text",
-            ),
+            Typed::NoNumber => {
+                cx.error(node.at, format!("JSON cannot say `{}`", scalar.shown()), "quote it if it is meant as text")
+            }
             Typed::Text(text) => Some(Value::String(text.to_owned())),
         },
         Kind::List(items) => {
             let items = items.iter().enumerate();
-            let values: Vec<Option<Value>> = items
-                .map(|(index, item)| cx.within(Step::Index(index), item.at, |cx| json(item, cx)))
-                .collect();
-            values
-                .into_iter()
-                .collect::<Option<Vec<Value>>>()
-                .map(Value::Array)
+            let values: Vec<Option<Value>> =
+                items.map(|(index, item)| cx.within(Step::Index(index), item.at, |cx| json(item, cx))).collect();
+            values.into_iter().collect::<Option<Vec<Value>>>().map(Value::Array)
         }
         Kind::Map(entries) => {
             let values: Vec<Option<(String, Value)>> = entries
                 .iter()
                 .map(|entry| {
-                    let value = cx.within(Step::Key(entry.key.clone()), entry.at, |cx| {
-                        json(&entry.value, cx)
-                    });
+                    let value = cx.within(Step::Key(entry.key.clone()), entry.at, |cx| json(&entry.value, cx));
                     Some((entry.key.clone(), value?))
                 })
                 .collect();
-            values
-                .into_iter()
-                .collect::<Option<serde_json::Map<String, Value>>>()
-                .map(Value::Object)
+            values.into_iter().collect::<Option<serde_json::Map<String, Value>>>().map(Value::Object)
         }
     }
 }

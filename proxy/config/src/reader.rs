@@ -56,18 +56,9 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn of(node: Option<&Node>) -> Self {
-        let list: Vec<String> = node
-            .map(Node::entries)
-            .unwrap_or_default()
-            .iter()
-            .map(|entry| entry.key.clone())
-            .collect();
-        let index = list
-            .iter()
-            .cloned()
-            .enumerate()
-            .map(|(i, name)| (name, i))
-            .collect();
+        let list: Vec<String> =
+            node.map(Node::entries).unwrap_or_default().iter().map(|entry| entry.key.clone()).collect();
+        let index = list.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
         Self { list, index }
     }
 
@@ -92,12 +83,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Reads something one step further in.
-    pub(crate) fn within<T>(
-        &mut self,
-        step: Step,
-        at: Position,
-        read: impl FnOnce(&mut Self) -> T,
-    ) -> T {
+    pub(crate) fn within<T>(&mut self, step: Step, at: Position, read: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push((step, at));
         let value = read(self);
         self.path.pop();
@@ -106,9 +92,7 @@ impl<'a> Cx<'a> {
 
     /// The key or entry that is being read.
     pub(crate) fn here(&self) -> Position {
-        self.path
-            .last()
-            .map_or(Position { line: 1, column: 1 }, |(_, at)| *at)
+        self.path.last().map_or(Position { line: 1, column: 1 }, |(_, at)| *at)
     }
 
     /// `routes[0].match.host`.
@@ -124,19 +108,10 @@ impl<'a> Cx<'a> {
     }
 
     /// Records an error; `None` so that a reader can end with it.
-    pub(crate) fn error<T>(
-        &mut self,
-        at: Position,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Option<T> {
+    pub(crate) fn error<T>(&mut self, at: Position, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
         let (path, help) = (self.path(), help.into());
         let error = Error::new(at, path, message);
-        self.errors.push(if help.is_empty() {
-            error
-        } else {
-            error.help(help)
-        });
+        self.errors.push(if help.is_empty() { error } else { error.help(help) });
         None
     }
 
@@ -145,30 +120,17 @@ impl<'a> Cx<'a> {
         if matches!(node.kind, Kind::Broken) {
             return None;
         }
-        self.error(
-            node.at,
-            format!("expected {expected}, found {}", node.found()),
-            help,
-        )
+        self.error(node.at, format!("expected {expected}, found {}", node.found()), help)
     }
 
     /// A scalar that is a string by YAML's rules.
-    pub(crate) fn string<'n>(
-        &mut self,
-        node: &'n Node,
-        expected: &str,
-        help: &str,
-    ) -> Option<&'n Scalar> {
+    pub(crate) fn string<'n>(&mut self, node: &'n Node, expected: &str, help: &str) -> Option<&'n Scalar> {
         if let Kind::Scalar(scalar) = &node.kind {
             match scalar.typed() {
                 Typed::Text(_) => return Some(scalar),
                 Typed::Null => {}
                 _ if help.is_empty() => {
-                    return self.mismatch(
-                        node,
-                        expected,
-                        &format!("quote it: \"{}\"", scalar.shown()),
-                    );
+                    return self.mismatch(node, expected, &format!("quote it: \"{}\"", scalar.shown()));
                 }
                 _ => {}
             }
@@ -181,39 +143,23 @@ impl<'a> Cx<'a> {
         let Kind::Map(entries) = &node.kind else {
             return self.mismatch(node, &mapping_with(known), "");
         };
-        for entry in entries
-            .iter()
-            .filter(|entry| !known.contains(&entry.key.as_str()))
-        {
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let help = if entry.key == "<<" {
-                "merge keys are not part of YAML 1.2; repeat the keys, or alias a whole value"
-                    .to_owned()
+                "merge keys are not part of YAML 1.2; repeat the keys, or alias a whole value".to_owned()
             } else {
-                self.similar(&entry.key, known)
-                    .unwrap_or_else(|| format!("known keys here: {}", known.join(", ")))
+                self.similar(&entry.key, known).unwrap_or_else(|| format!("known keys here: {}", known.join(", ")))
             };
             self.within(Step::Key(entry.key.clone()), entry.at, |cx| {
-                cx.error::<()>(
-                    entry.at,
-                    format!("unknown key `{}`", shorten(&entry.key)),
-                    help,
-                )
+                cx.error::<()>(entry.at, format!("unknown key `{}`", shorten(&entry.key)), help)
             });
         }
         Some(())
     }
 
     /// One key of a section; `default` stands in when the file has none.
-    pub(crate) fn field<T: Shape>(
-        &mut self,
-        section: &Node,
-        key: &str,
-        default: Option<&str>,
-    ) -> Option<T> {
+    pub(crate) fn field<T: Shape>(&mut self, section: &Node, key: &str, default: Option<&str>) -> Option<T> {
         if let Some(entry) = section.entry(key) {
-            return self.within(Step::Key(key.to_owned()), entry.at, |cx| {
-                T::read(&entry.value, cx)
-            });
+            return self.within(Step::Key(key.to_owned()), entry.at, |cx| T::read(&entry.value, cx));
         }
         if let Some(default) = default {
             return T::read(&Node::default(default, section.at), self);
@@ -221,16 +167,8 @@ impl<'a> Cx<'a> {
         if let Some(absent) = T::absent(self, section.at) {
             return Some(absent);
         }
-        let at = if self.path.is_empty() {
-            section.at
-        } else {
-            self.here()
-        };
-        self.error(
-            at,
-            format!("`{key}` is missing"),
-            format!("it takes {}", T::title()),
-        )
+        let at = if self.path.is_empty() { section.at } else { self.here() };
+        self.error(at, format!("`{key}` is missing"), format!("it takes {}", T::title()))
     }
 
     /// "did you mean `x`?" when something known is close.
@@ -239,19 +177,15 @@ impl<'a> Cx<'a> {
             return None;
         }
         // `warning` for `warn`, `prefix` for `path_prefix` and the like count as one slip.
-        let part = |name: &str| {
-            wrong.len().min(name.len()) > 2 && (wrong.contains(name) || name.contains(wrong))
-        };
+        let part = |name: &str| wrong.len().min(name.len()) > 2 && (wrong.contains(name) || name.contains(wrong));
         let lower = wrong.to_lowercase().replace('-', "_");
         known
             .iter()
             .map(AsRef::as_ref)
             .filter(|name| name.len() <= 64)
-            .map(|name| {
-                match strsim::damerau_levenshtein(&lower, &name.to_lowercase().replace('-', "_")) {
-                    distance if distance > 1 && part(name) => (1, name),
-                    distance => (distance, name),
-                }
+            .map(|name| match strsim::damerau_levenshtein(&lower, &name.to_lowercase().replace('-', "_")) {
+                distance if distance > 1 && part(name) => (1, name),
+                distance => (distance, name),
             })
             .filter(|(distance, name)| *distance <= name.len().max(wrong.len()) / 3)
             .min_by_key(|(distance, _)| *distance)
@@ -267,30 +201,21 @@ impl<'a> Cx<'a> {
         if let Some(index) = names.position(&name.text) {
             return Some(index);
         }
-        let help =
-            self.similar(&name.text, &names.list)
-                .unwrap_or_else(|| match names.list.len() {
-                    0 => format!("nothing is declared under `{what}s:`"),
-                    1..=20 => format!("declared under `{what}s:`: {}", names.list.join(", ")),
-                    _ => format!("declare it under `{what}s:`"),
-                });
+        let help = self.similar(&name.text, &names.list).unwrap_or_else(|| match names.list.len() {
+            0 => format!("nothing is declared under `{what}s:`"),
+            1..=20 => format!("declared under `{what}s:`: {}", names.list.join(", ")),
+            _ => format!("declare it under `{what}s:`"),
+        });
         self.error(at, format!("no {what} is named `{}`", name.shown()), help)
     }
 
     /// An error about a key of the section that is being read, whatever its value.
     pub(crate) fn key_error(&mut self, entry: &Entry, message: impl Into<String>, help: &str) {
-        self.within(Step::Key(entry.key.clone()), entry.at, |cx| {
-            cx.error::<()>(entry.at, message, help)
-        });
+        self.within(Step::Key(entry.key.clone()), entry.at, |cx| cx.error::<()>(entry.at, message, help));
     }
 
     /// Registers what may stand once in the file; the place of the first when it is there already.
-    pub(crate) fn once(
-        &mut self,
-        kind: &'static str,
-        text: String,
-        at: Position,
-    ) -> Option<Position> {
+    pub(crate) fn once(&mut self, kind: &'static str, text: String, at: Position) -> Option<Position> {
         match self.seen.entry((kind, text)) {
             Slot::Occupied(first) => Some(*first.get()),
             Slot::Vacant(slot) => {
@@ -317,11 +242,7 @@ pub(crate) fn unique(cx: &mut Cx<'_>, list: &Node) {
             && !seen.insert(&scalar.text)
         {
             cx.within(Step::Index(index), item.at, |cx| {
-                cx.error::<()>(
-                    item.at,
-                    format!("`{}` stands here twice", scalar.shown()),
-                    "keep one of them",
-                )
+                cx.error::<()>(item.at, format!("`{}` stands here twice", scalar.shown()), "keep one of them")
             });
         }
     }

@@ -53,9 +53,6 @@ impl fmt::Debug for UseFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { filter, config } = self;
         let config = config.as_ref().map(|config| Hidden(config.len()));
-        f.debug_struct("UseFilter")
-            .field("filter", filter)
-            .field("config", &config)
-            .finish()
+        f.debug_struct("UseFilter").field("filter", filter).field("config", &config).finish()
     }
 }

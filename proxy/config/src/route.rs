@@ -57,19 +57,11 @@ section! {
 fn one_action(route: &Node, cx: &mut Cx<'_>) {
     match (route.get("upstream"), route.entry("respond")) {
         (Some(_), Some(respond)) => {
-            cx.key_error(
-                respond,
-                "`upstream` and `respond` exclude each other",
-                "keep one of them",
-            );
+            cx.key_error(respond, "`upstream` and `respond` exclude each other", "keep one of them");
         }
         (None, None) => {
             let help = "add `upstream: NAME`, or `respond: { status: 404 }`";
-            cx.error::<()>(
-                cx.here(),
-                "this route has neither `upstream` nor `respond`",
-                help,
-            );
+            cx.error::<()>(cx.here(), "this route has neither `upstream` nor `respond`", help);
         }
         _ => {}
     }
@@ -80,11 +72,7 @@ fn body_allowed(respond: &Node, cx: &mut Cx<'_>) {
     if let (Some(status @ ("204" | "205" | "304")), Some(body)) = (status, respond.entry("body"))
         && body.value.text().is_some_and(|text| !text.is_empty())
     {
-        cx.key_error(
-            body,
-            format!("an answer {status} has no body"),
-            "remove `body`, or answer 200",
-        );
+        cx.key_error(body, format!("an answer {status} has no body"), "remove `body`, or answer 200");
     }
 }
 
@@ -106,10 +94,7 @@ impl Shape for Matcher {
         key.headers.sort_unstable();
         let at = cx.here();
         if let Some(first) = cx.once("match", format!("{key:?}"), at) {
-            let help = format!(
-                "the first is on line {}; it would answer them all",
-                first.line
-            );
+            let help = format!("the first is on line {}; it would answer them all", first.line);
             return cx.error(at, "another route has the very same match", help);
         }
         Some(Self(matcher))
@@ -130,22 +115,11 @@ impl Shape for RouteName {
         let scalar = cx.string(node, "a name", "")?;
         let name = &scalar.text;
         if name.is_empty() || name.chars().count() > 128 || name.contains(char::is_control) {
-            return cx.error(
-                node.at,
-                format!("`{}` is not a name", scalar.shown()),
-                "a name has 1 to 128 characters",
-            );
+            return cx.error(node.at, format!("`{}` is not a name", scalar.shown()), "a name has 1 to 128 characters");
         }
         if let Some(first) = cx.once("route", name.clone(), node.at) {
-            let help = format!(
-                "the first is on line {}; give each its own name",
-                first.line
-            );
-            return cx.error(
-                node.at,
-                format!("two routes are named `{}`", scalar.shown()),
-                help,
-            );
+            let help = format!("the first is on line {}; give each its own name", first.line);
+            return cx.error(node.at, format!("two routes are named `{}`", scalar.shown()), help);
         }
         Some(Self(name.clone()))
     }
@@ -181,11 +155,7 @@ impl Shape for UpstreamRef {
     }
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Some(scalar) = node.name() else {
-            return cx.mismatch(
-                node,
-                &Self::title(),
-                "declare it under `upstreams:` and write its name",
-            );
+            return cx.mismatch(node, &Self::title(), "declare it under `upstreams:` and write its name");
         };
         cx.refer(Declared::Upstream, scalar, node.at).map(Self)
     }
@@ -204,10 +174,7 @@ impl Shape for Use {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
             let FilterRef(filter) = FilterRef::read(node, cx)?;
-            return Some(Self(plan::UseFilter {
-                filter,
-                config: None,
-            }));
+            return Some(Self(plan::UseFilter { filter, config: None }));
         };
         // `{ auth: {…} }` and `auth: {…}` are what one writes before having read the reference.
         if let [entry] = entries.as_slice()
@@ -215,17 +182,10 @@ impl Shape for Use {
             && cx.filters.position(&entry.key).is_some()
         {
             let name = shorten(&entry.key);
-            return cx.error(
-                entry.at,
-                "a filter is named by `use`",
-                format!("write `{{ use: {name}, config: … }}`"),
-            );
+            return cx.error(entry.at, "a filter is named by `use`", format!("write `{{ use: {name}, config: … }}`"));
         }
         let parts = UseParts::read(node, cx)?;
-        Some(Self(plan::UseFilter {
-            filter: parts.r#use.0,
-            config: parts.config.map(|config| config.0),
-        }))
+        Some(Self(plan::UseFilter { filter: parts.r#use.0, config: parts.config.map(|config| config.0) }))
     }
 }
 
@@ -235,12 +195,7 @@ impl Route {
             (Some(UpstreamRef(upstream)), None) => Action::Upstream(upstream),
             (None, Some(respond)) => Action::Respond(plan::DirectResponse {
                 status: u16::try_from(respond.status.0).ok()?,
-                headers: respond
-                    .headers
-                    .0
-                    .into_iter()
-                    .map(|(name, _, value)| (name.0, value.0))
-                    .collect(),
+                headers: respond.headers.0.into_iter().map(|(name, _, value)| (name.0, value.0)).collect(),
                 body: respond.body.0,
             }),
             // `one_action` has said so.
@@ -251,12 +206,7 @@ impl Route {
             name: self.name.map_or_else(|| describe(&matcher), |name| name.0),
             matcher,
             filters: self.filters.0.into_iter().map(|filter| filter.0).collect(),
-            properties: self
-                .properties
-                .0
-                .into_iter()
-                .map(|(key, _, value)| (key.0, value.0))
-                .collect(),
+            properties: self.properties.0.into_iter().map(|(key, _, value)| (key.0, value.0)).collect(),
             action,
             at: self.at,
         })

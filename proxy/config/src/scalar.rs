@@ -22,8 +22,7 @@ impl Shape for Text {
         json!({ "type": "string" })
     }
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        cx.string(node, "a string", "")
-            .map(|scalar| Self(scalar.text.clone()))
+        cx.string(node, "a string", "").map(|scalar| Self(scalar.text.clone()))
     }
 }
 
@@ -39,9 +38,7 @@ impl Shape for Words {
     }
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         match &node.kind {
-            Kind::Scalar(scalar) if scalar.typed() != Typed::Null => {
-                Some(Self(scalar.text.clone()))
-            }
+            Kind::Scalar(scalar) if scalar.typed() != Typed::Null => Some(Self(scalar.text.clone())),
             _ => cx.mismatch(node, "a string", "an empty string is written \"\""),
         }
     }
@@ -94,15 +91,7 @@ impl<const MIN: u64, const MAX: u64> Shape for Int<MIN, MAX> {
             };
         }
         let quoted = node.text().is_some_and(|text| text.parse::<u64>().is_ok());
-        cx.mismatch(
-            node,
-            &Self::title(),
-            if quoted {
-                "write it without quotes"
-            } else {
-                ""
-            },
-        )
+        cx.mismatch(node, &Self::title(), if quoted { "write it without quotes" } else { "" })
     }
 }
 
@@ -120,29 +109,20 @@ impl Shape for Share {
         let Kind::Scalar(scalar) = &node.kind else {
             return cx.mismatch(node, &Self::title(), "");
         };
-        let percent = scalar
-            .text
-            .strip_suffix('%')
-            .and_then(|number| number.trim().parse::<f64>().ok());
+        let percent = scalar.text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
         if let Some(percent) = percent {
             let help = format!("a share is written without `%`: {}", percent / 100.0);
-            return cx.error(
-                node.at,
-                format!("`{}` is not {}", scalar.shown(), Self::title()),
-                help,
-            );
+            return cx.error(node.at, format!("`{}` is not {}", scalar.shown(), Self::title()), help);
         }
         match scalar.loose() {
-            Typed::Number(number) => {
-                match number.as_f64().filter(|share| (0.0..=1.0).contains(share)) {
-                    Some(share) => Some(Self(share)),
-                    None => cx.error(
-                        node.at,
-                        format!("`{}` is out of range", scalar.shown()),
-                        format!("it takes {}", Self::title()),
-                    ),
-                }
-            }
+            Typed::Number(number) => match number.as_f64().filter(|share| (0.0..=1.0).contains(share)) {
+                Some(share) => Some(Self(share)),
+                None => cx.error(
+                    node.at,
+                    format!("`{}` is out of range", scalar.shown()),
+                    format!("it takes {}", Self::title()),
+                ),
+            },
             _ => cx.mismatch(node, &Self::title(), ""),
         }
     }
@@ -178,11 +158,7 @@ impl Label for Name {
             return Some(Self(key.to_owned()));
         }
         let help = "a name has up to 64 letters, digits, `-`, `_` and `.`, and begins with a letter or a digit";
-        cx.error(
-            at,
-            format!("`{}` is not a name", crate::reader::shorten(key)),
-            help,
-        )
+        cx.error(at, format!("`{}` is not a name", crate::reader::shorten(key)), help)
     }
     fn schema() -> Option<Value> {
         Some(json!({ "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" }))

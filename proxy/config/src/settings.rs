@@ -67,16 +67,10 @@ impl Shape for Admin {
             return Some(Self(None));
         }
         if node.text().is_some() {
-            return cx.mismatch(
-                node,
-                &Self::title(),
-                "write `{ address: \"127.0.0.1:9901\" }`",
-            );
+            return cx.mismatch(node, &Self::title(), "write `{ address: \"127.0.0.1:9901\" }`");
         }
         let parts = AdminParts::read(node, cx)?;
-        Some(Self(Some(plan::Admin {
-            address: parts.address.0,
-        })))
+        Some(Self(Some(plan::Admin { address: parts.address.0 })))
     }
 }
 
@@ -101,10 +95,6 @@ impl Server {
 
 impl Reload {
     pub(crate) fn plan(self) -> plan::Reload {
-        plan::Reload {
-            watch: self.watch,
-            debounce: self.debounce.0,
-            drain: self.drain.0,
-        }
+        plan::Reload { watch: self.watch, debounce: self.debounce.0, drain: self.drain.0 }
     }
 }

@@ -88,11 +88,7 @@ pub(crate) fn or_variable(schema: Value) -> Value {
 
 /// Joins the lines of a doc comment.
 pub(crate) fn doc(lines: &[&str]) -> String {
-    lines
-        .iter()
-        .map(|line| line.trim())
-        .collect::<Vec<_>>()
-        .join(" ")
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
 impl<T: Shape> Shape for Option<T> {
@@ -136,23 +132,14 @@ impl<T: Shape, const MIN: usize> Shape for List<T, MIN> {
             Kind::List(items) => items.as_slice(),
             _ if node.is_null() => &[],
             _ => {
-                return cx.mismatch(
-                    node,
-                    &Self::title(),
-                    "write `[a, b]`, or one entry a line after `- `",
-                );
+                return cx.mismatch(node, &Self::title(), "write `[a, b]`, or one entry a line after `- `");
             }
         };
         if items.len() < MIN {
-            return cx.error(
-                node.at,
-                "this list is empty",
-                format!("each entry is {}", T::title()),
-            );
+            return cx.error(node.at, "this list is empty", format!("each entry is {}", T::title()));
         }
         let read = items.iter().enumerate();
-        let read = read
-            .map(|(index, item)| cx.within(Step::Index(index), item.at, |cx| T::read(item, cx)));
+        let read = read.map(|(index, item)| cx.within(Step::Index(index), item.at, |cx| T::read(item, cx)));
         let read: Vec<Option<T>> = read.collect();
         read.into_iter().collect::<Option<Vec<T>>>().map(Self)
     }

@@ -89,20 +89,13 @@ impl Shape for Access {
             return Some(Self(None));
         }
         if let Some(text) = node.text() {
-            let help = cx
-                .similar(text, &["off"])
-                .unwrap_or_else(|| "write `{ path: stdout }`".to_owned());
+            let help = cx.similar(text, &["off"]).unwrap_or_else(|| "write `{ path: stdout }`".to_owned());
             return cx.mismatch(node, &Self::title(), &help);
         }
-        let stdout = node
-            .get("path")
-            .is_none_or(|path| path.text() == Some("stdout"));
+        let stdout = node.get("path").is_none_or(|path| path.text() == Some("stdout"));
         let parts = AccessParts::read(node, cx)?;
         let path = (!stdout).then_some(parts.path.0);
-        Some(Self(Some(plan::AccessLog {
-            path,
-            format: parts.format,
-        })))
+        Some(Self(Some(plan::AccessLog { path, format: parts.format })))
     }
 }
 
@@ -121,10 +114,7 @@ impl Telemetry {
         plan::Telemetry {
             log_level: self.log.level,
             log_format: self.log.format,
-            otlp: self.otlp.map(|otlp| plan::Otlp {
-                endpoint: otlp.endpoint.0,
-                protocol: otlp.protocol,
-            }),
+            otlp: self.otlp.map(|otlp| plan::Otlp { endpoint: otlp.endpoint.0, protocol: otlp.protocol }),
             sampling: self.sampling.0,
             access_log: self.access_log.0,
         }

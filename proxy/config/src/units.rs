@@ -44,19 +44,14 @@ pub(crate) struct Size<const MIN: u64, const MAX: u64>(pub(crate) usize);
 
 impl<const MIN: u64, const MAX: u64> Shape for Time<MIN, MAX> {
     fn title() -> String {
-        format!(
-            "a duration from {} to {}",
-            show(MIN, TIMES),
-            show(MAX, TIMES)
-        )
+        format!("a duration from {} to {}", show(MIN, TIMES), show(MAX, TIMES))
     }
     fn schema() -> Value {
         schema(TIMES)
     }
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let help = "write a whole number and its unit: `10ms`, `1s`, `2m`, `1h`";
-        quantity(node, cx, TIMES, MIN..=MAX, &Self::title(), help)
-            .map(|ms| Self(Duration::from_millis(ms)))
+        quantity(node, cx, TIMES, MIN..=MAX, &Self::title(), help).map(|ms| Self(Duration::from_millis(ms)))
     }
 }
 
@@ -98,36 +93,17 @@ fn quantity(
         }
         _ => return cx.mismatch(node, title, help),
     }
-    let digits = scalar.text.len()
-        - scalar
-            .text
-            .trim_start_matches(|c: char| c.is_ascii_digit())
-            .len();
+    let digits = scalar.text.len() - scalar.text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = scalar.text.split_at(digits);
-    let factor = units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, factor)| *factor);
+    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     // A number that does not fit is out of any range.
-    let number = if number.is_empty() {
-        None
-    } else {
-        Some(number.parse::<u64>().unwrap_or(u64::MAX))
-    };
+    let number = if number.is_empty() { None } else { Some(number.parse::<u64>().unwrap_or(u64::MAX)) };
     let (Some(factor), Some(number)) = (factor, number) else {
-        return cx.error(
-            node.at,
-            format!("`{}` is not {}", scalar.shown(), article(title)),
-            help,
-        );
+        return cx.error(node.at, format!("`{}` is not {}", scalar.shown(), article(title)), help);
     };
     let value = number.saturating_mul(factor);
     if !range.contains(&value) {
-        return cx.error(
-            node.at,
-            format!("`{}` is out of range", scalar.shown()),
-            format!("it takes {title}"),
-        );
+        return cx.error(node.at, format!("`{}` is out of range", scalar.shown()), format!("it takes {title}"));
     }
     Some(value)
 }
@@ -142,9 +118,7 @@ fn show(value: u64, units: &[Unit]) -> String {
     let best = units
         .iter()
         .filter(|(_, factor)| {
-            value > 0
-                && value.is_multiple_of(*factor)
-                && (factor.is_power_of_two() || units == TIMES)
+            value > 0 && value.is_multiple_of(*factor) && (factor.is_power_of_two() || units == TIMES)
         })
         .max_by_key(|(_, factor)| *factor);
     let (unit, factor) = best.or(units.first()).copied().unwrap_or(("", 1));

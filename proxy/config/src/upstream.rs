@@ -89,22 +89,14 @@ fn one_kind(upstream: &Node, cx: &mut Cx<'_>) {
     let help = "write `endpoints: [\"127.0.0.1:9000\"]`, or `builtin: echo`";
     match (upstream.get("builtin"), upstream.get("endpoints")) {
         (None, None) => {
-            cx.error::<()>(
-                cx.here(),
-                "this upstream has neither `endpoints` nor `builtin`",
-                help,
-            );
+            cx.error::<()>(cx.here(), "this upstream has neither `endpoints` nor `builtin`", help);
         }
         (Some(_), _) => {
             let known = Upstream::names();
             for entry in upstream.entries() {
                 if entry.key != "builtin" && known.contains(&entry.key.as_str()) {
                     let message = format!("`{}` and `builtin` exclude each other", entry.key);
-                    cx.key_error(
-                        entry,
-                        message,
-                        "what is embedded needs no connection: remove one of them",
-                    );
+                    cx.key_error(entry, message, "what is embedded needs no connection: remove one of them");
                 }
             }
         }
@@ -149,11 +141,7 @@ impl Shape for HostPort {
         let scalar = cx.string(node, &Self::title(), example)?;
         match host_port(&scalar.text) {
             Some((host, port)) => Some(Self(host, port)),
-            None => cx.error(
-                node.at,
-                format!("`{}` is not `host:port`", scalar.shown()),
-                advice(scalar, example),
-            ),
+            None => cx.error(node.at, format!("`{}` is not `host:port`", scalar.shown()), advice(scalar, example)),
         }
     }
 }
@@ -164,10 +152,7 @@ fn advice(address: &Scalar, example: &str) -> String {
         Some(("https", rest)) => {
             format!("write \"{}\" and `tls: true`", rest.trim_end_matches('/'))
         }
-        Some((_, rest)) => format!(
-            "write it without the scheme: \"{}\"",
-            rest.trim_end_matches('/')
-        ),
+        Some((_, rest)) => format!("write it without the scheme: \"{}\"", rest.trim_end_matches('/')),
         None if is_host(text) => format!("the port is missing: \"{text}:80\""),
         None => example.to_owned(),
     }
@@ -209,11 +194,7 @@ impl Shape for Tls {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         match &node.kind {
             Kind::Scalar(scalar) => match scalar.loose() {
-                Typed::Bool(true) => Some(Self(Some(plan::UpstreamTls {
-                    sni: None,
-                    ca: None,
-                    verify: true,
-                }))),
+                Typed::Bool(true) => Some(Self(Some(plan::UpstreamTls { sni: None, ca: None, verify: true }))),
                 Typed::Bool(false) => Some(Self(None)),
                 _ => cx.mismatch(node, &Self::title(), ""),
             },

@@ -52,9 +52,6 @@ impl World for Memory {
     }
 
     fn read(&self, path: &Path) -> Result<String, String> {
-        self.files
-            .get(path)
-            .cloned()
-            .ok_or_else(|| "no such file".to_owned())
+        self.files.get(path).cloned().ok_or_else(|| "no such file".to_owned())
     }
 }

@@ -49,22 +49,11 @@ struct Loader<'e> {
 /// The tree of a text. Duplicate keys go to `errors` and do not stop it.
 pub(crate) fn load(text: &str, errors: &mut Vec<Error>) -> Result<Node, Error> {
     if text.len() > MAX_TEXT {
-        return Err(Error::new(
-            Position { line: 1, column: 1 },
-            "",
-            "the file is larger than 4MiB",
-        ));
+        return Err(Error::new(Position { line: 1, column: 1 }, "", "the file is larger than 4MiB"));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     refuse_control_characters(text)?;
-    let mut loader = Loader {
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        weight: 0,
-        root: None,
-        documents: 0,
-        errors,
-    };
+    let mut loader = Loader { open: Vec::new(), anchors: HashMap::new(), weight: 0, root: None, documents: 0, errors };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         match event {
@@ -73,17 +62,13 @@ pub(crate) fn load(text: &str, errors: &mut Vec<Error>) -> Result<Node, Error> {
         }
     }
     loader.root.ok_or_else(|| {
-        Error::new(Position { line: 1, column: 1 }, "", "the file is empty").help(
-            "a configuration needs at least `listeners:` and `routes:`; see conf/quickstart.yaml",
-        )
+        Error::new(Position { line: 1, column: 1 }, "", "the file is empty")
+            .help("a configuration needs at least `listeners:` and `routes:`; see conf/quickstart.yaml")
     })
 }
 
 fn position(marker: &Marker) -> Position {
-    Position {
-        line: marker.line().max(1),
-        column: marker.col() + 1,
-    }
+    Position { line: marker.line().max(1), column: marker.col() + 1 }
 }
 
 /// YAML forbids them, and the parser would take a NUL for the end of the file.
@@ -98,24 +83,15 @@ fn refuse_control_characters(text: &str) -> Result<(), Error> {
         line: before.matches('\n').count() + 1,
         column: before.get(start..).unwrap_or_default().chars().count() + 1,
     };
-    let code = text
-        .get(at..)
-        .and_then(|rest| rest.chars().next())
-        .map_or(0, u32::from);
-    Err(Error::new(
-        place,
-        "",
-        format!("control character U+{code:04X} is not allowed in YAML"),
-    )
-    .help("inside double quotes write it as an escape, such as \"\\x1b\""))
+    let code = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, u32::from);
+    Err(Error::new(place, "", format!("control character U+{code:04X} is not allowed in YAML"))
+        .help("inside double quotes write it as an escape, such as \"\\x1b\""))
 }
 
 fn syntax(text: &str, at: Position, info: &str) -> Error {
     let error = Error::new(at, "", format!("not valid YAML: {info}"));
     let line = text.lines().nth(at.line - 1).unwrap_or_default();
-    let indent = line
-        .get(..line.len() - line.trim_start().len())
-        .unwrap_or_default();
+    let indent = line.get(..line.len() - line.trim_start().len()).unwrap_or_default();
     if indent.contains('\t') {
         error.help("indent with spaces; YAML does not allow tabs")
     } else if line.contains("${") && info.contains("flow") {
@@ -124,9 +100,7 @@ fn syntax(text: &str, at: Position, info: &str) -> Error {
         error.help("a value that begins with `*` or `&` needs quotes: \"*.example.com\"")
     } else if info.contains("mapping values are not allowed") {
         error.help("a value that contains `: ` needs quotes, or this line is indented too far")
-    } else if line.trim_start().starts_with(['@', '`', '%'])
-        || info.contains("unexpected character")
-    {
+    } else if line.trim_start().starts_with(['@', '`', '%']) || info.contains("unexpected character") {
         error.help("a value that begins with a special character needs quotes")
     } else {
         error
@@ -162,36 +136,17 @@ impl Loader<'_> {
                 let plain = style == ScalarStyle::Plain && !forced;
                 let weight = NODE + text.len();
                 afford(&mut self.weight, weight, at)?;
-                let scalar = Scalar {
-                    text: text.into_owned(),
-                    written: None,
-                    plain,
-                };
-                self.put(
-                    Node {
-                        at,
-                        kind: Kind::Scalar(scalar),
-                    },
-                    anchor,
-                    weight,
-                    1,
-                )?;
+                let scalar = Scalar { text: text.into_owned(), written: None, plain };
+                self.put(Node { at, kind: Kind::Scalar(scalar) }, anchor, weight, 1)?;
             }
             Event::Alias(anchor) => {
                 let Some(known) = self.anchors.get(&anchor) else {
-                    return Err(Error::new(
-                        at,
-                        "",
-                        "this alias stands inside the value it repeats",
-                    ));
+                    return Err(Error::new(at, "", "this alias stands inside the value it repeats"));
                 };
                 let (weight, height) = (known.weight, known.height);
                 afford(&mut self.weight, weight, at)?;
                 // Its parts keep the positions of the text they come from.
-                let node = Node {
-                    at,
-                    kind: known.node.kind.clone(),
-                };
+                let node = Node { at, kind: known.node.kind.clone() };
                 self.put(node, 0, weight, height)?;
             }
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | Event::Nothing => {}
@@ -202,35 +157,16 @@ impl Loader<'_> {
     fn open(&mut self, kind: Kind, anchor: usize, at: Position) -> Result<(), Error> {
         self.shallow(1, at)?;
         afford(&mut self.weight, NODE, at)?;
-        self.open.push(Open {
-            node: Node { at, kind },
-            anchor,
-            key: None,
-            weight: NODE,
-            height: 0,
-        });
+        self.open.push(Open { node: Node { at, kind }, anchor, key: None, weight: NODE, height: 0 });
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        node: Node,
-        anchor: usize,
-        weight: usize,
-        height: usize,
-    ) -> Result<(), Error> {
+    fn put(&mut self, node: Node, anchor: usize, weight: usize, height: usize) -> Result<(), Error> {
         self.shallow(height, node.at)?;
         if anchor > 0 {
             // The copy is paid for as well, or anchors inside anchors would be free.
             afford(&mut self.weight, weight, node.at)?;
-            self.anchors.insert(
-                anchor,
-                Anchored {
-                    node: node.clone(),
-                    weight,
-                    height,
-                },
-            );
+            self.anchors.insert(anchor, Anchored { node: node.clone(), weight, height });
         }
         let Some(parent) = self.open.last_mut() else {
             self.root.get_or_insert(node);
@@ -241,11 +177,7 @@ impl Loader<'_> {
         match &mut parent.node.kind {
             Kind::List(items) => items.push(node),
             Kind::Map(entries) => match parent.key.take() {
-                Some((key, at)) => entries.push(Entry {
-                    key,
-                    at,
-                    value: node,
-                }),
+                Some((key, at)) => entries.push(Entry { key, at, value: node }),
                 None => {
                     let at = node.at;
                     let Kind::Scalar(scalar) = node.kind else {
@@ -261,11 +193,7 @@ impl Loader<'_> {
 
     fn shallow(&self, height: usize, at: Position) -> Result<(), Error> {
         if self.open.len() + height > MAX_DEPTH {
-            return Err(Error::new(
-                at,
-                "",
-                format!("nested deeper than {MAX_DEPTH} levels"),
-            ));
+            return Err(Error::new(at, "", format!("nested deeper than {MAX_DEPTH} levels")));
         }
         Ok(())
     }
@@ -300,15 +228,9 @@ impl Loader<'_> {
                     Error::new(
                         entry.at,
                         join(&path, &entry.key),
-                        format!(
-                            "the key `{}` stands here a second time",
-                            shorten(&entry.key)
-                        ),
+                        format!("the key `{}` stands here a second time", shorten(&entry.key)),
                     )
-                    .help(format!(
-                        "the first is on line {}; keep one of them",
-                        first.get().line
-                    )),
+                    .help(format!("the first is on line {}; keep one of them", first.get().line)),
                 );
                 false
             }
@@ -318,21 +240,15 @@ impl Loader<'_> {
 
 /// A path and one key more.
 pub(crate) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        shorten(key)
-    } else {
-        format!("{path}.{}", shorten(key))
-    }
+    if path.is_empty() { shorten(key) } else { format!("{path}.{}", shorten(key)) }
 }
 
 /// Charged once for what the text has and once for each copy.
 fn afford(total: &mut usize, weight: usize, at: Position) -> Result<(), Error> {
     *total = total.saturating_add(weight);
     if *total > MAX_WEIGHT {
-        return Err(
-            Error::new(at, "", "the values of this file are too many or too large")
-                .help("aliases (`*name`) repeat their whole value each time"),
-        );
+        return Err(Error::new(at, "", "the values of this file are too many or too large")
+            .help("aliases (`*name`) repeat their whole value each time"));
     }
     Ok(())
 }
@@ -341,10 +257,8 @@ fn afford(total: &mut usize, weight: usize, at: Position) -> Result<(), Error> {
 fn known_tag(tag: Option<&Tag>, at: Position) -> Result<bool, Error> {
     let Some(tag) = tag else { return Ok(false) };
     if !tag.is_yaml_core_schema() {
-        return Err(
-            Error::new(at, "", format!("tags such as `{tag}` are not supported"))
-                .help("quote a value that begins with `!`"),
-        );
+        return Err(Error::new(at, "", format!("tags such as `{tag}` are not supported"))
+            .help("quote a value that begins with `!`"));
     }
     Ok(tag.suffix == "str")
 }

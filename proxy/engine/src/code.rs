@@ -77,8 +77,8 @@ impl Code {
     /// [`CodeError`] with a sentence that says what the bytes are instead.
     pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, CodeError> {
         Facts::read(bytes)?;
-        let module = wasmtime::Module::new(engine.wasmtime(), bytes)
-            .map_err(|e| CodeError::Compile(format!("{e:#}")))?;
+        let module =
+            wasmtime::Module::new(engine.wasmtime(), bytes).map_err(|e| CodeError::Compile(format!("{e:#}")))?;
         Ok(Self { module, digest: Digest::of(bytes) })
     }
 

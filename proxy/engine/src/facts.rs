@@ -59,7 +59,8 @@ impl Facts {
         let mut facts = Self { size: bytes.len(), ..Self::default() };
         let mut types = Vec::new();
         for payload in Parser::new(0).parse_all(bytes) {
-            facts.payload(payload.map_err(|e| refused(&e, bytes.len()))?, &mut types)
+            facts
+                .payload(payload.map_err(|e| refused(&e, bytes.len()))?, &mut types)
                 .map_err(|e| refused(&e, bytes.len()))?;
         }
         Ok(facts)
@@ -149,7 +150,7 @@ fn magic(bytes: &[u8]) -> Result<(), CodeError> {
         [] => Err(CodeError::Empty),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Err(CodeError::Component),
-        [0, b'a', b's', b'm', v @ .., ] if v.len() < 4 => Err(CodeError::Truncated("the header is not complete".into())),
+        [0, b'a', b's', b'm', v @ ..] if v.len() < 4 => Err(CodeError::Truncated("the header is not complete".into())),
         [0, b'a', b's', b'm', v, ..] => Err(CodeError::NotWasm(format!("it says version {v}, known is 1"))),
         [0x7f, b'E', b'L', b'F', ..] => guess("it is a native program or library (ELF)"),
         [0x1f, 0x8b, ..] => guess("it is gzip data; unpack it first"),
@@ -157,7 +158,10 @@ fn magic(bytes: &[u8]) -> Result<(), CodeError> {
         [b'(', ..] => guess("it looks like the text format; build it with `wat2wasm`"),
         [b'{' | b'<', ..] => guess("it is text (JSON or HTML), perhaps an error page saved by a download"),
         [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..] => guess("it is a Git LFS pointer; run `git lfs pull`"),
-        _ => Err(CodeError::NotWasm(format!("it begins with {:02x?}, not with 00 61 73 6d", &bytes[..bytes.len().min(4)]))),
+        _ => Err(CodeError::NotWasm(format!(
+            "it begins with {:02x?}, not with 00 61 73 6d",
+            &bytes[..bytes.len().min(4)]
+        ))),
     }
 }
 
@@ -183,8 +187,10 @@ mod tests {
 
     #[test]
     fn every_truncation_is_refused() {
-        let module = wat::parse_str(r#"(module (import "env" "f" (func (param i32) (result i32))) (memory 2 3) (func (export "g")))"#)
-            .expect("valid text");
+        let module = wat::parse_str(
+            r#"(module (import "env" "f" (func (param i32) (result i32))) (memory 2 3) (func (export "g")))"#,
+        )
+        .expect("valid text");
         let facts = Facts::read(&module).expect("valid");
         assert_eq!(facts.memory_pages, Some(2));
         assert_eq!(facts.functions, ["g"]);

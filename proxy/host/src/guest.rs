@@ -35,7 +35,9 @@ impl Guest {
             .instantiate(&blueprint.pre, budget.left())
             .map_err(|crash| crashed(&mut sandbox, Phase::Instantiate, crash))?;
         budget.spend(&sandbox);
-        let memory = instance.get_memory(sandbox.store(), "memory").ok_or(LoadError::MissingExport("a memory called `memory`"))?;
+        let memory = instance
+            .get_memory(sandbox.store(), "memory")
+            .ok_or(LoadError::MissingExport("a memory called `memory`"))?;
         let allocator = ALLOCATORS
             .iter()
             .find_map(|name| instance.get_typed_func::<u32, u32>(sandbox.store(), name).ok())
@@ -54,7 +56,12 @@ impl Guest {
     }
 
     /// Creates, starts and configures one root context.
-    fn start_root(&mut self, blueprint: &Blueprint, configuration: usize, budget: &mut StartBudget) -> Result<(), LoadError> {
+    fn start_root(
+        &mut self,
+        blueprint: &Blueprint,
+        configuration: usize,
+        budget: &mut StartBudget,
+    ) -> Result<(), LoadError> {
         let id = self.new_context_id();
         let state = self.sandbox.data_mut();
         state.contexts.insert(id, id);
@@ -88,7 +95,12 @@ impl Guest {
         Ok(())
     }
 
-    fn finish_start<R>(&mut self, phase: Phase, result: Result<R, Crash>, budget: &mut StartBudget) -> Result<R, LoadError> {
+    fn finish_start<R>(
+        &mut self,
+        phase: Phase,
+        result: Result<R, Crash>,
+        budget: &mut StartBudget,
+    ) -> Result<R, LoadError> {
         wasi::flush(self.sandbox.data_mut());
         budget.spend(&self.sandbox);
         result.map_err(|crash| crashed(&mut self.sandbox, phase, crash))
@@ -119,7 +131,14 @@ impl Guest {
     }
 
     /// A headers callback; `None` when the guest has none.
-    pub(crate) fn headers(&mut self, phase: Phase, context: u32, count: u32, end: bool, budget: Duration) -> Option<Result<u32, Crash>> {
+    pub(crate) fn headers(
+        &mut self,
+        phase: Phase,
+        context: u32,
+        count: u32,
+        end: bool,
+        budget: Duration,
+    ) -> Option<Result<u32, Crash>> {
         self.prepare(phase, context);
         let callback = match phase {
             Phase::RequestHeaders => &self.callbacks.proxy_on_request_headers,
@@ -133,7 +152,14 @@ impl Guest {
     }
 
     /// A body callback; `None` when the guest has none.
-    pub(crate) fn body(&mut self, phase: Phase, context: u32, size: u32, end: bool, budget: Duration) -> Option<Result<u32, Crash>> {
+    pub(crate) fn body(
+        &mut self,
+        phase: Phase,
+        context: u32,
+        size: u32,
+        end: bool,
+        budget: Duration,
+    ) -> Option<Result<u32, Crash>> {
         self.prepare(phase, context);
         let callback = match phase {
             Phase::RequestBody => &self.callbacks.proxy_on_request_body,
@@ -143,7 +169,13 @@ impl Guest {
     }
 
     /// A trailers callback; `None` when the guest has none.
-    pub(crate) fn trailers(&mut self, phase: Phase, context: u32, count: u32, budget: Duration) -> Option<Result<u32, Crash>> {
+    pub(crate) fn trailers(
+        &mut self,
+        phase: Phase,
+        context: u32,
+        count: u32,
+        budget: Duration,
+    ) -> Option<Result<u32, Crash>> {
         self.prepare(phase, context);
         let callback = match phase {
             Phase::RequestTrailers => &self.callbacks.proxy_on_request_trailers,
@@ -175,7 +207,9 @@ impl Guest {
             self.sandbox.call(f, (context,), budget).map_err(|c| (Phase::Done, c))?;
             wasi::flush(self.sandbox.data_mut());
         }
-        for (phase, callback) in [(Phase::Log, &self.callbacks.proxy_on_log), (Phase::Delete, &self.callbacks.proxy_on_delete)] {
+        for (phase, callback) in
+            [(Phase::Log, &self.callbacks.proxy_on_log), (Phase::Delete, &self.callbacks.proxy_on_delete)]
+        {
             if let Some(f) = callback {
                 enter(self.sandbox.data_mut(), phase, context);
                 self.sandbox.call(f, (context,), budget).map_err(|c| (phase, c))?;

@@ -166,11 +166,8 @@ impl<F: RequestFields> Head for RequestHead<F> {
 
     fn count(&self) -> usize {
         let fields = self.0.fields();
-        let hosts = if fields.contains_key(http::header::HOST) {
-            fields.get_all(http::header::HOST).iter().count()
-        } else {
-            0
-        };
+        let hosts =
+            if fields.contains_key(http::header::HOST) { fields.get_all(http::header::HOST).iter().count() } else { 0 };
         PSEUDO_REQUEST + fields.len() - hosts
     }
 

@@ -111,7 +111,9 @@ impl Host {
                 continue;
             }
             let linker = own.get_or_insert_with(|| self.linker.clone());
-            if !linker::adapt(linker, from, name, &wanted).map_err(|e| LoadError::MissingImports(vec![format!("{e:#}")]))? {
+            if !linker::adapt(linker, from, name, &wanted)
+                .map_err(|e| LoadError::MissingImports(vec![format!("{e:#}")]))?
+            {
                 missing.push(match known {
                     Some(known) => format!("{from}.{name} as {wanted} (it is {known} here)"),
                     None => format!("{from}.{name}"),
@@ -125,7 +127,11 @@ impl Host {
 }
 
 /// The type of everything that the common linker has.
-fn known_types(engine: &Engine, linker: &Linker<Held>, services: &Arc<Services>) -> HashMap<(String, String), FuncType> {
+fn known_types(
+    engine: &Engine,
+    linker: &Linker<Held>,
+    services: &Arc<Services>,
+) -> HashMap<(String, String), FuncType> {
     // A linker tells types only to a store, so one is made for this and thrown away.
     let nobody = Identity {
         name: "".into(),

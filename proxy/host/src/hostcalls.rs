@@ -20,8 +20,8 @@ mod stream;
 
 pub(crate) use self::log::write as write_log;
 pub(crate) use self::{
-    buffers::*, clock::*, context::*, foreign::*, grpc_call::*, headers::*, http_call::*, legacy::*, log::*, metrics::*,
-    properties::*, queues::*, shared_data::*, stream::*,
+    buffers::*, clock::*, context::*, foreign::*, grpc_call::*, headers::*, http_call::*, legacy::*, log::*,
+    metrics::*, properties::*, queues::*, shared_data::*, stream::*,
 };
 
 use bytes::Bytes;
@@ -61,7 +61,10 @@ fn refuse(state: &mut State, call: Hostcall) -> Result<(), Status> {
     if state.refused & call.bit() == 0 {
         state.refused |= call.bit();
         let why = if !granted {
-            format!("{0} was refused: the capability is not granted (capabilities.hostcalls or .callouts of this filter)", call.name())
+            format!(
+                "{0} was refused: the capability is not granted (capabilities.hostcalls or .callouts of this filter)",
+                call.name()
+            )
         } else if state.allocating {
             format!("{} was refused: the allocator runs below another hostcall", call.name())
         } else {

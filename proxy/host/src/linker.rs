@@ -2,9 +2,7 @@
 //!
 //! Read once, never edited: a new hostcall is a row in the table and a body in `hostcalls/`.
 
-use sluice_abi::{
-    BufferType, LogLevel, MapType, MetricType, Status, StreamType, hostcalls::Hostcall,
-};
+use sluice_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType, hostcalls::Hostcall};
 use wasmtime::{Caller, FuncType, Linker};
 
 use crate::{

@@ -57,7 +57,10 @@ fn output(state: &mut State, level: LogLevel, bytes: &[u8]) {
 }
 
 /// Runs a body with the guest's memory; a bad pointer is `EFAULT`.
-fn with<R>(caller: &mut Caller<'_, Held>, body: impl FnOnce(&mut [u8], &mut State) -> Result<R, Errno>) -> Result<R, Errno> {
+fn with<R>(
+    caller: &mut Caller<'_, Held>,
+    body: impl FnOnce(&mut [u8], &mut State) -> Result<R, Errno>,
+) -> Result<R, Errno> {
     let memory = memory::of(caller).map_err(|_| Errno(errno::FAULT))?;
     let (bytes, inside) = memory.data_and_store_mut(caller);
     body(bytes, &mut inside.data)
@@ -82,7 +85,14 @@ fn word(bytes: &[u8], at: u64) -> Result<u32, Errno> {
     Ok(u32::from_le_bytes(word))
 }
 
-fn fd_write(bytes: &mut [u8], state: &mut State, fd: u32, slices: u32, count: u32, written_at: u32) -> Result<(), Errno> {
+fn fd_write(
+    bytes: &mut [u8],
+    state: &mut State,
+    fd: u32,
+    slices: u32,
+    count: u32,
+    written_at: u32,
+) -> Result<(), Errno> {
     let level = match fd {
         1 => LogLevel::Info,
         2 => LogLevel::Error,
@@ -202,7 +212,12 @@ pub(crate) fn link(linker: &mut Linker<Held>) -> wasmtime::Result<()> {
             environ_sizes(s)
         )));
         define!("environ_get", |c, pointers: u32, buffer: u32| with(&mut c, |m, s| environ(m, s, pointers, buffer)));
-        define!("args_sizes_get", |c, count_at: u32, size_at: u32| with(&mut c, |m, _| pair(m, count_at, size_at, (0, 0))));
+        define!("args_sizes_get", |c, count_at: u32, size_at: u32| with(&mut c, |m, _| pair(
+            m,
+            count_at,
+            size_at,
+            (0, 0)
+        )));
         define!("args_get", |_c, _pointers: u32, _buffer: u32| Ok(()));
         define!("fd_fdstat_get", |c, fd: u32, at: u32| with(&mut c, |m, _| fdstat(m, fd, at)));
         define!("fd_fdstat_set_flags", |_c, _fd: u32, _flags: u32| Ok(()));
@@ -210,13 +225,11 @@ pub(crate) fn link(linker: &mut Linker<Held>) -> wasmtime::Result<()> {
         define!("fd_read", |_c, _fd: u32, _slices: u32, _count: u32, _at: u32| Err(Errno(errno::BADF)));
         define!("fd_prestat_get", |_c, _fd: u32, _at: u32| Err(Errno(errno::BADF)));
         define!("fd_prestat_dir_name", |_c, _fd: u32, _at: u32, _len: u32| Err(Errno(errno::BADF)));
-        define!("sched_yield", |_c,| Ok(()));
+        define!("sched_yield", |_c| Ok(()));
         // Go's runtime throws when a poll fails, so it succeeds at once with no event.
-        define!("poll_oneoff", |c, _in: u32, _out: u32, _count: u32, events_at: u32| with(&mut c, |m, _| Ok(memory::write(
-            m,
-            events_at,
-            &0u32.to_le_bytes()
-        )?)));
+        define!("poll_oneoff", |c, _in: u32, _out: u32, _count: u32, events_at: u32| with(&mut c, |m, _| Ok(
+            memory::write(m, events_at, &0u32.to_le_bytes())?
+        )));
         linker.func_wrap(module, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(GuestExit(code).into()) })?;
     }
     Ok(())

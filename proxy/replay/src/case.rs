@@ -119,7 +119,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cpu_per_call_ms: 5_000, cpu_per_request_ms: 20_000, cpu_start_ms: 20_000, memory_mib: 64, body_buffer: 1 << 20 }
+        Self {
+            cpu_per_call_ms: 5_000,
+            cpu_per_request_ms: 20_000,
+            cpu_start_ms: 20_000,
+            memory_mib: 64,
+            body_buffer: 1 << 20,
+        }
     }
 }
 
@@ -193,5 +199,7 @@ impl Case {
 /// # Errors
 /// What is wrong, with line and column.
 pub fn parse(text: &str) -> Result<Vec<Case>, String> {
-    yaml_serde::Deserializer::from_str(text).map(|document| Case::deserialize(document).map_err(|e| e.to_string())).collect()
+    yaml_serde::Deserializer::from_str(text)
+        .map(|document| Case::deserialize(document).map_err(|e| e.to_string()))
+        .collect()
 }

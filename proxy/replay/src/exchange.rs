@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use http::HeaderMap;
-use sluice_host::{Chain, Direction, Exchange, ExchangeFacts, Head, Message, Outside, Reply, RequestHead, ResponseHead, Step, TrailersHead};
+use sluice_host::{
+    Chain, Direction, Exchange, ExchangeFacts, Head, Message, Outside, Reply, RequestHead, ResponseHead, Step,
+    TrailersHead,
+};
 
 use crate::{
     Exchanged, Seen, Stage, Talk,
@@ -173,13 +176,16 @@ impl Run {
         self.todo.clear();
         let holds = [Direction::Request, Direction::Response].map(|d| self.exchange.holder(d).map(ToString::to_string));
         self.seen.held = holds.into_iter().flatten().next().filter(|_| !self.over() && !self.seen.replied);
-        for (direction, side) in [(Direction::Request, &mut self.seen.upstream), (Direction::Response, &mut self.seen.client)] {
+        for (direction, side) in
+            [(Direction::Request, &mut self.seen.upstream), (Direction::Response, &mut self.seen.client)]
+        {
             if let Some(seen) = side.as_mut().filter(|_| self.exchange.edited(direction)) {
                 seen.correct_length();
             }
         }
         self.exchange.finish();
-        self.seen.outcomes = self.exchange.ran().map(|ran| (ran.filter.to_string(), ran.outcome.name().to_owned())).collect();
+        self.seen.outcomes =
+            self.exchange.ran().map(|ran| (ran.filter.to_string(), ran.outcome.name().to_owned())).collect();
         self.seen
     }
 }

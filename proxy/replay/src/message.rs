@@ -71,7 +71,9 @@ impl RequestFields for RequestParts {
     }
 
     fn set_authority(&mut self, value: &[u8]) -> bool {
-        let Ok(value) = uri::Authority::try_from(value).map(|a| HeaderValue::from_str(a.as_str())) else { return false };
+        let Ok(value) = uri::Authority::try_from(value).map(|a| HeaderValue::from_str(a.as_str())) else {
+            return false;
+        };
         value.map(|value| self.0.headers.insert(HOST, value)).is_ok()
     }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use sluice_host::{
-    Chain, Code, Digest, EngineOptions, ExchangeFacts, FilterSpec, Grants, Host, HostError, Hostcall, Isolation, Link, LoadError,
-    RouteFacts,
+    Chain, Code, Digest, EngineOptions, ExchangeFacts, FilterSpec, Grants, Host, HostError, Hostcall, Isolation, Link,
+    LoadError, RouteFacts,
 };
 
 use crate::{Case, Isolated, Report, Stage, Use, exchange::Run};
@@ -51,7 +51,9 @@ impl Player {
             };
             match loaded {
                 Ok(filter) => {
-                    links.extend((0..filter.roots()).map(|configuration| Link { filter: filter.clone(), configuration }));
+                    links.extend(
+                        (0..filter.roots()).map(|configuration| Link { filter: filter.clone(), configuration }),
+                    );
                 }
                 Err(error) => {
                     report.refused = Some(error.to_string());
@@ -126,7 +128,9 @@ fn spec(wanted: &Use, code: Code, isolation: Isolated) -> Result<FilterSpec, Str
         Some(names) if names == &["all"] => Grants::all().hostcalls,
         Some(names) => names
             .iter()
-            .map(|name| Hostcall::from_name(name).map(|call| call.bit()).ok_or_else(|| format!("`{name}` is no hostcall")))
+            .map(|name| {
+                Hostcall::from_name(name).map(|call| call.bit()).ok_or_else(|| format!("`{name}` is no hostcall"))
+            })
             .try_fold(0, |all, bit| bit.map(|bit| all | bit))?,
     };
     Ok(FilterSpec {

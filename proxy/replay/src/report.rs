@@ -103,7 +103,12 @@ fn exchange(wanted: &Expect, found: &Exchanged, out: &mut Vec<String>) {
     check("reset", wanted.reset == found.reset, &wanted.reset, &found.reset);
     check("reply", wanted.reply.is_none_or(|reply| reply == found.replied), &wanted.reply, &found.replied);
     let reached = found.upstream.is_some();
-    check("reaches upstream", wanted.reaches_upstream.is_none_or(|reaches| reaches == reached), &wanted.reaches_upstream, &reached);
+    check(
+        "reaches upstream",
+        wanted.reaches_upstream.is_none_or(|reaches| reaches == reached),
+        &wanted.reaches_upstream,
+        &reached,
+    );
     check("steps", wanted.steps.as_ref().is_none_or(|steps| *steps == found.steps), &wanted.steps, &found.steps);
     let lines: Vec<String> = found.lines.iter().map(ToString::to_string).collect();
     check("log", in_order(&wanted.logs, &lines), &wanted.logs, &lines);
@@ -115,7 +120,12 @@ fn exchange(wanted: &Expect, found: &Exchanged, out: &mut Vec<String>) {
         check("log, exactly", exactly.iter().eq(messages.iter().copied()), exactly, &messages);
     }
     for (filter, word) in &wanted.outcomes {
-        check("outcome", found.outcomes.iter().any(|(f, w)| f == filter && w == word), &(filter, word), &found.outcomes);
+        check(
+            "outcome",
+            found.outcomes.iter().any(|(f, w)| f == filter && w == word),
+            &(filter, word),
+            &found.outcomes,
+        );
     }
     side("upstream", wanted.upstream.as_ref(), found.upstream.as_ref(), out);
     side("client", wanted.client.as_ref(), found.client.as_ref(), out);
@@ -130,7 +140,8 @@ fn side(name: &str, wanted: Option<&Wanted>, found: Option<&Seen>, out: &mut Vec
         }
     };
     let pairs = readable(&found.pairs);
-    let values = |key: &str| -> Vec<String> { pairs.iter().filter(|(n, _)| n == key).map(|(_, v)| v.clone()).collect() };
+    let values =
+        |key: &str| -> Vec<String> { pairs.iter().filter(|(n, _)| n == key).map(|(_, v)| v.clone()).collect() };
     if let Some(status) = wanted.status {
         check("status", values(":status") == [status.to_string()], &status, &values(":status"));
     }

@@ -93,7 +93,8 @@ impl Outside for Stage {
     }
 
     fn log(&self, line: &LogLine<'_>) {
-        let line = Line { level: line.level, filter: line.filter.into(), context: line.context, message: line.message.into() };
+        let line =
+            Line { level: line.level, filter: line.filter.into(), context: line.context, message: line.message.into() };
         TAPE.with_borrow_mut(|tape| tape.lines.push(line));
     }
 

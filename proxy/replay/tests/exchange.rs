@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use proptest::prelude::*;
 use sluice_host::{
-    Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Grants, Host, Isolation, Link, LogLevel, LogLine,
-    Message, Outside, RequestHead, ResponseHead, Step, TrailersHead,
+    Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Grants, Host, Isolation, Link,
+    LogLevel, LogLine, Message, Outside, RequestHead, ResponseHead, Step, TrailersHead,
 };
 use sluice_replay::{RequestParts, ResponseParts};
 
@@ -59,7 +59,11 @@ impl Ledger {
     /// What is there of the filters of this test.
     fn of(&self, run: &str) -> Vec<(u32, u32)> {
         let ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.iter().filter(|((filter, _), _)| filter.split('/').next() == Some(run)).map(|(_, counts)| *counts).collect()
+        ledger
+            .iter()
+            .filter(|((filter, _), _)| filter.split('/').next() == Some(run))
+            .map(|(_, counts)| *counts)
+            .collect()
     }
 }
 
@@ -208,7 +212,11 @@ impl Flow {
             side.sent.extend_from_slice(&piece);
             let end = choice % 16 == 2;
             side.ended = end;
-            if request { self.exchange.request_body(Bytes::from(piece), end) } else { self.exchange.response_body(Bytes::from(piece), end) }
+            if request {
+                self.exchange.request_body(Bytes::from(piece), end)
+            } else {
+                self.exchange.response_body(Bytes::from(piece), end)
+            }
         };
         self.check(&step);
     }
@@ -288,7 +296,10 @@ fn manner() -> impl Strategy<Value = Manner> {
 }
 
 fn play(run: &str, manners: &[Manner], isolation: Isolation, ops: &[Op]) {
-    let links = manners.iter().enumerate().map(|(i, m)| Link { filter: filter(format!("{run}/{i}"), *m, isolation), configuration: 0 });
+    let links = manners
+        .iter()
+        .enumerate()
+        .map(|(i, m)| Link { filter: filter(format!("{run}/{i}"), *m, isolation), configuration: 0 });
     let chain = Chain::new(links.collect());
     let mut flows = vec![Flow::new(&chain), Flow::new(&chain)];
     let direction = |response: bool| if response { Direction::Response } else { Direction::Request };

@@ -190,7 +190,9 @@ fn human(f: &Map<String, Value>) -> String {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .map(|r| format!("{}:{}us:{}", r["filter"].as_str().unwrap_or("-"), r["us"], r["outcome"].as_str().unwrap_or("-")))
+        .map(|r| {
+            format!("{}:{}us:{}", r["filter"].as_str().unwrap_or("-"), r["us"], r["outcome"].as_str().unwrap_or("-"))
+        })
         .collect();
     let chain = if chain.is_empty() { "-".to_owned() } else { chain.join(",") };
     let error = f.get("error_details").and_then(Value::as_str).map(|e| format!(" error=\"{e}\"")).unwrap_or_default();

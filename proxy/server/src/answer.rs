@@ -32,7 +32,11 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// An answer with these fields; a status that is none becomes 500.
-    pub(crate) fn new(status: u16, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>, body: Bytes) -> Result<Self> {
+    pub(crate) fn new(
+        status: u16,
+        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+        body: Bytes,
+    ) -> Result<Self> {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut head = ResponseHeader::build(status, Some(8))?;
         for (name, value) in headers {
@@ -112,7 +116,11 @@ fn percent(message: &str) -> String {
 
 /// Lets an answer go through the response's filters. What comes back is what is sent: the answer as they left it, or
 /// another one that a filter put in its place.
-pub(crate) async fn through_filters(session: &mut Session, ctx: &mut Context, mut answer: Answer) -> Result<Option<Answer>> {
+pub(crate) async fn through_filters(
+    session: &mut Session,
+    ctx: &mut Context,
+    mut answer: Answer,
+) -> Result<Option<Answer>> {
     let grpc = is_grpc(session);
     let no_body = answer.body.is_empty();
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(Some(answer)) };

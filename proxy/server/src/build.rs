@@ -69,7 +69,11 @@ pub(crate) fn site(plan: &Plan, file: &Path, filters: &[Arc<Filter>], generation
     let routes = plan
         .routes
         .iter()
-        .map(|r| route(plan, r, filters, &uses, &upstreams).map(Arc::new).ok_or_else(|| RunError::setup(file, r.at, "the route cannot be built")))
+        .map(|r| {
+            route(plan, r, filters, &uses, &upstreams)
+                .map(Arc::new)
+                .ok_or_else(|| RunError::setup(file, r.at, "the route cannot be built"))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let table = Table::new(plan.routes.iter().map(|r| &r.matcher))
         .map_err(|e| RunError::setup(file, sluice_config::Position::default(), e.to_string()))?;
@@ -122,7 +126,12 @@ fn unreadable(source: &plan::Source, error: &std::io::Error) -> String {
     }
 }
 
-fn compile(host: &Host, filter: &plan::Filter, bytes: &[u8], compiled: &mut HashMap<Digest, Code>) -> Result<Code, String> {
+fn compile(
+    host: &Host,
+    filter: &plan::Filter,
+    bytes: &[u8],
+    compiled: &mut HashMap<Digest, Code>,
+) -> Result<Code, String> {
     let digest = Digest::of(bytes);
     if let Some(wanted) = &filter.digest
         && *wanted != digest.to_string()
@@ -169,9 +178,9 @@ fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
         Grant::Default => Grants::default().hostcalls,
         Grant::All => Grants::all().hostcalls,
         Grant::Only(names) => names.iter().try_fold(0, |set, name| {
-            Hostcall::from_name(name)
-                .map(|call| set | call.bit())
-                .ok_or_else(|| format!("is granted `{name}` in capabilities.hostcalls, which is no hostcall of the ABI"))
+            Hostcall::from_name(name).map(|call| set | call.bit()).ok_or_else(|| {
+                format!("is granted `{name}` in capabilities.hostcalls, which is no hostcall of the ABI")
+            })
         })?,
     };
     Ok(Grants {
@@ -183,7 +192,13 @@ fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
     })
 }
 
-fn route(plan: &Plan, route: &plan::Route, filters: &[Arc<Filter>], uses: &[Vec<String>], upstreams: &[Arc<Upstream>]) -> Option<Route> {
+fn route(
+    plan: &Plan,
+    route: &plan::Route,
+    filters: &[Arc<Filter>],
+    uses: &[Vec<String>],
+    upstreams: &[Arc<Upstream>],
+) -> Option<Route> {
     let links = route
         .filters
         .iter()

@@ -49,43 +49,66 @@ impl Cause {
     pub(crate) fn fault(fault: &Fault) -> Self {
         let request = matches!(fault.phase, Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers);
         let (status, error, sentence) = match fault.token {
-            Token::BodyTooLarge if request => (413, "http_request_error", "the request's body is larger than a filter may hold"),
-            Token::BodyTooLarge => (502, "http_response_body_size", "the response's body is larger than a filter may hold"),
-            Token::PausedTooLong => (504, "proxy_internal_error", "a filter paused the exchange and nothing continued it in time"),
+            Token::BodyTooLarge if request => {
+                (413, "http_request_error", "the request's body is larger than a filter may hold")
+            }
+            Token::BodyTooLarge => {
+                (502, "http_response_body_size", "the response's body is larger than a filter may hold")
+            }
+            Token::PausedTooLong => {
+                (504, "proxy_internal_error", "a filter paused the exchange and nothing continued it in time")
+            }
             _ => (503, "proxy_internal_error", "a filter of this route failed"),
         };
-        Self { subject: Cow::Owned(format!("filter={}", fault.filter)), ..Self::new(status, fault.token.name(), error, sentence) }
+        Self {
+            subject: Cow::Owned(format!("filter={}", fault.filter)),
+            ..Self::new(status, fault.token.name(), error, sentence)
+        }
     }
 
     /// What Pingora gave up with.
     pub(crate) fn error(error: &Error) -> Self {
         let connect = |error, sentence| Self::new(502, "upstream_connect", error, sentence);
         match (error.esource(), error.etype()) {
-            (_, ErrorType::HTTPStatus(status)) => Self::new(*status, "error", "proxy_internal_error", "the request was refused"),
+            (_, ErrorType::HTTPStatus(status)) => {
+                Self::new(*status, "error", "proxy_internal_error", "the request was refused")
+            }
             // The client is gone or silent.
             (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
                 Self::new(408, "client_timeout", "http_request_error", "the client was silent for too long")
             }
-            (ErrorSource::Downstream, ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ReadError | ErrorType::ConnectionClosed) => {
-                Self::new(0, "client_closed", "http_request_error", "the client went away")
-            }
+            (
+                ErrorSource::Downstream,
+                ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ReadError | ErrorType::ConnectionClosed,
+            ) => Self::new(0, "client_closed", "http_request_error", "the client went away"),
             (ErrorSource::Downstream, _) => Self::bad_request(400, "the request is not valid HTTP"),
-            (_, ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout) => {
-                Self::new(504, "upstream_timeout", "connection_timeout", "the upstream did not accept the connection in time")
-            }
+            (_, ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout) => Self::new(
+                504,
+                "upstream_timeout",
+                "connection_timeout",
+                "the upstream did not accept the connection in time",
+            ),
             (_, ErrorType::ConnectRefused) => connect("connection_refused", "the upstream refused the connection"),
-            (_, ErrorType::InvalidCert) => connect("tls_certificate_error", "the upstream's certificate is not trusted"),
+            (_, ErrorType::InvalidCert) => {
+                connect("tls_certificate_error", "the upstream's certificate is not trusted")
+            }
             (_, ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError | ErrorType::TLSWantX509Lookup) => {
                 connect("tls_protocol_error", "the TLS handshake with the upstream failed")
             }
-            (_, ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::SocketError | ErrorType::BindError) => {
-                connect("destination_unavailable", "the upstream cannot be reached")
-            }
+            (
+                _,
+                ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::SocketError | ErrorType::BindError,
+            ) => connect("destination_unavailable", "the upstream cannot be reached"),
             (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
                 Self::new(504, "upstream_timeout", "http_response_timeout", "the upstream did not answer in time")
             }
             (ErrorSource::Upstream, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError) => {
-                Self::new(502, "upstream_reset", "connection_terminated", "the upstream closed the connection before it answered")
+                Self::new(
+                    502,
+                    "upstream_reset",
+                    "connection_terminated",
+                    "the upstream closed the connection before it answered",
+                )
             }
             (ErrorSource::Upstream, _) => {
                 Self::new(502, "upstream_protocol", "http_protocol_error", "the upstream's answer is not valid HTTP")

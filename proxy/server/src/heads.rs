@@ -49,7 +49,8 @@ macro_rules! fields {
                 $touch;
                 // The map fills a gap with its last entry. To keep the order, everything behind the gap is taken out
                 // from the end (which moves nothing) and put back.
-                let behind: Vec<HeaderName> = self.header.headers.keys().skip_while(|n| *n != name).skip(1).cloned().collect();
+                let behind: Vec<HeaderName> =
+                    self.header.headers.keys().skip_while(|n| *n != name).skip(1).cloned().collect();
                 let with_case = self.header.case_header_iter().map(|(n, v)| (n.as_slice(), v));
                 let pairs = pairs_behind(&self.header.headers, with_case, &behind);
                 behind.iter().rev().for_each(|n| drop(self.header.remove_header(n)));
@@ -153,7 +154,11 @@ impl ResponseFields for Response {
 }
 
 /// Runs `f` with the session's request head lent to the exchange. Returns whether the head was changed, too.
-pub(crate) fn with_request<R>(exchange: &mut Exchange, session: &mut Session, f: impl FnOnce(&mut Exchange) -> R) -> (R, bool) {
+pub(crate) fn with_request<R>(
+    exchange: &mut Exchange,
+    session: &mut Session,
+    f: impl FnOnce(&mut Exchange) -> R,
+) -> (R, bool) {
     swap_request(exchange, session);
     let result = f(exchange);
     let changed = swap_request(exchange, session);
@@ -173,7 +178,11 @@ fn swap_request(exchange: &mut Exchange, session: &mut Session) -> bool {
 }
 
 /// Runs `f` with a response head lent to the exchange.
-pub(crate) fn with_response<R>(exchange: &mut Exchange, header: &mut ResponseHeader, f: impl FnOnce(&mut Exchange) -> R) -> R {
+pub(crate) fn with_response<R>(
+    exchange: &mut Exchange,
+    header: &mut ResponseHeader,
+    f: impl FnOnce(&mut Exchange) -> R,
+) -> R {
     swap_response(exchange, header);
     let result = f(exchange);
     swap_response(exchange, header);
@@ -248,7 +257,11 @@ mod tests {
 
     #[test]
     fn what_could_split_a_request_line_is_refused() {
-        let mut r = Request { header: RequestHeader::build("GET", b"/", None).expect("valid"), scheme: b"http", changed: false };
+        let mut r = Request {
+            header: RequestHeader::build("GET", b"/", None).expect("valid"),
+            scheme: b"http",
+            changed: false,
+        };
         for bad in [&b"/a b"[..], b"/a\r\nx: y", b"", b"a", b"http://x/", b"/\0"] {
             assert!(!r.set_path(bad), "{bad:?}");
         }

@@ -35,7 +35,11 @@ impl Claim {
         let began = Instant::now();
         let mut target = self.address;
         if target.ip().is_unspecified() {
-            target.set_ip(if target.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+            target.set_ip(if target.is_ipv4() {
+                std::net::Ipv4Addr::LOCALHOST.into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            });
         }
         while began.elapsed() < START {
             if TcpStream::connect_timeout(&target, Duration::from_millis(200)).is_ok() {

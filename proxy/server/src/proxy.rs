@@ -6,10 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora_core::{
-    Error, ErrorType, Result,
-    modules::http::HttpModules,
-    protocols::Digest,
-    upstreams::peer::HttpPeer,
+    Error, ErrorType, Result, modules::http::HttpModules, protocols::Digest, upstreams::peer::HttpPeer,
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
@@ -72,7 +69,13 @@ impl ProxyHttp for Proxy {
         Ok(peer)
     }
 
-    fn fail_to_connect(&self, _session: &mut Session, _peer: &HttpPeer, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
         let more = match ctx.route.as_ref().map(|r| &r.action) {
             Some(Action::Upstream(upstream)) => match &upstream.kind {
                 Kind::Servers(servers) => servers.len().min(MAX_TRIES) > ctx.tries,
@@ -97,11 +100,22 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
-    async fn upstream_request_filter(&self, session: &mut Session, head: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        head: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
         request::to_upstream(session, ctx, head)
     }
 
-    async fn request_body_filter(&self, session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) -> Result<()> {
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Context,
+    ) -> Result<()> {
         request::body(session, ctx, body, end).await
     }
 
@@ -119,7 +133,12 @@ impl ProxyHttp for Proxy {
         response::body(session, ctx, body, end).map(|()| None)
     }
 
-    async fn response_trailer_filter(&self, session: &mut Session, trailers: &mut HeaderMap, ctx: &mut Context) -> Result<Option<Bytes>> {
+    async fn response_trailer_filter(
+        &self,
+        session: &mut Session,
+        trailers: &mut HeaderMap,
+        ctx: &mut Context,
+    ) -> Result<Option<Bytes>> {
         response::trailers(session, ctx, trailers)
     }
 

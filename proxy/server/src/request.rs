@@ -52,7 +52,10 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
     if let Some(answered) = filter_headers(session, ctx).await? {
         return Ok(answered);
     }
-    let local = ctx.route.as_ref().is_some_and(|r| !matches!(&r.action, Action::Upstream(u) if matches!(u.kind, Kind::Servers(_))));
+    let local = ctx
+        .route
+        .as_ref()
+        .is_some_and(|r| !matches!(&r.action, Action::Upstream(u) if matches!(u.kind, Kind::Servers(_))));
     if local {
         return respond(session, ctx).await;
     }
@@ -83,7 +86,10 @@ fn normalize(session: &mut Session) -> std::result::Result<(), Cause> {
         Some(target) if *target == *head.raw_path() => return Ok(()),
         Some(target) => target.into_owned(),
     };
-    session.req_header_mut().set_raw_path(&wanted).map_err(|_| Cause::bad_request(400, "the request's target is not valid"))
+    session
+        .req_header_mut()
+        .set_raw_path(&wanted)
+        .map_err(|_| Cause::bad_request(400, "the request's target is not valid"))
 }
 
 /// Matches the route and returns its chain.
@@ -99,7 +105,11 @@ fn find(session: &Session, ctx: &mut Context) -> Option<sluice_host::Chain> {
 fn message(session: &Session, ctx: &Context) -> Message {
     let address = |a: Option<&pingora_core::protocols::l4::socket::SocketAddr>| a.and_then(|a| a.as_inet().copied());
     let tls = session.digest().and_then(|d| d.ssl_digest.as_ref()).map(|d| {
-        std::sync::Arc::new(TlsFacts { version: d.version.to_string(), server_name: None, mutual: !d.cert_digest.is_empty() })
+        std::sync::Arc::new(TlsFacts {
+            version: d.version.to_string(),
+            server_name: None,
+            mutual: !d.cert_digest.is_empty(),
+        })
     });
     Message::new(ExchangeFacts {
         source: address(session.client_addr()),
@@ -270,7 +280,12 @@ async fn expect_continue(session: &mut Session) -> Result<()> {
 }
 
 /// Lets a piece of the body through the filters and returns what passed; `Err` with a step that ends the request.
-async fn filter_body(session: &mut Session, ctx: &mut Context, chunk: Bytes, end: bool) -> std::result::Result<Bytes, Step> {
+async fn filter_body(
+    session: &mut Session,
+    ctx: &mut Context,
+    chunk: Bytes,
+    end: bool,
+) -> std::result::Result<Bytes, Step> {
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(chunk) };
     exchange.message().facts.request_bytes += chunk.len() as u64;
     if !exchange.chain().reads_request_body() {

@@ -48,7 +48,11 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let plan = load::plan(file)?;
     logging::start(&plan.telemetry);
     load::warnings(&plan).iter().for_each(|w| tracing::warn!("{w}"));
-    let workers = if plan.server.workers == 0 { thread::available_parallelism().map_or(1, usize::from) } else { plan.server.workers };
+    let workers = if plan.server.workers == 0 {
+        thread::available_parallelism().map_or(1, usize::from)
+    } else {
+        plan.server.workers
+    };
     let outside = Machine::new(logging::for_filters(plan.telemetry.log_level));
     let host = Arc::new(Host::new(EngineOptions::default(), Arc::new(outside)).map_err(RunError::Host)?);
     let site = Arc::new(load_site(&host, &plan, file, workers, 1)?);
@@ -114,7 +118,11 @@ pub(crate) fn certificates(plan: &Plan, file: &Path) -> Result<(), RunError> {
     for listener in &plan.listeners {
         let Some(tls) = &listener.tls else { continue };
         let fail = |path: &PathBuf, what: &str, error: String| {
-            RunError::setup(file, listener.at, format!("listener {}: the {what} {}: {error}", listener.address, path.display()))
+            RunError::setup(
+                file,
+                listener.at,
+                format!("listener {}: the {what} {}: {error}", listener.address, path.display()),
+            )
         };
         let pem = std::fs::read(&tls.cert).map_err(|e| fail(&tls.cert, "certificate", e.to_string()))?;
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
@@ -138,8 +146,9 @@ fn claims(plan: &Plan, file: &Path) -> Result<Vec<Claim>, RunError> {
             Claim::new(l.address).map_err(|e| RunError::Setup {
                 at: load::Place::new(file, l.at),
                 message: format!("cannot listen on {}: {e}", l.address),
-                help: (e.kind() == std::io::ErrorKind::AddrInUse)
-                    .then(|| "another program listens there; stop it or choose another port (0 takes any free one)".to_owned()),
+                help: (e.kind() == std::io::ErrorKind::AddrInUse).then(|| {
+                    "another program listens there; stop it or choose another port (0 takes any free one)".to_owned()
+                }),
             })
         })
         .collect()
@@ -157,7 +166,14 @@ fn announce(claims: &[Claim], schemes: &[&str], summary: &str, file: &str) {
     tracing::info!("ready: {summary}; Ctrl-C stops, SIGHUP loads {file} again");
 }
 
-fn server(plan: &Plan, claims: &[Claim], file: &Path, workers: usize, live: &Arc<Live>, log: &AccessLog) -> Result<Server, RunError> {
+fn server(
+    plan: &Plan,
+    claims: &[Claim],
+    file: &Path,
+    workers: usize,
+    live: &Arc<Live>,
+    log: &AccessLog,
+) -> Result<Server, RunError> {
     let conf = ServerConf {
         threads: workers,
         // Without work stealing Pingora 0.9.1 loses pooled upstream connections.
@@ -214,9 +230,15 @@ fn reload_on_signal(file: &Path, live: &Live, host: &Host, workers: usize) {
             match built {
                 Ok(site) => {
                     live.swap(Arc::new(site));
-                    tracing::info!(generation, ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "the new configuration serves");
+                    tracing::info!(
+                        generation,
+                        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                        "the new configuration serves"
+                    );
                 }
-                Err(error) => tracing::error!("the new configuration is refused, the old one goes on serving:\n{error}"),
+                Err(error) => {
+                    tracing::error!("the new configuration is refused, the old one goes on serving:\n{error}")
+                }
             }
         }
     });
@@ -243,14 +265,18 @@ struct Signals {
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
             return std::future::pending().await;
         };
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!(in_flight = IN_FLIGHT.load(Ordering::Relaxed), "stopping: no new connections, requests in flight may finish");
+        tracing::info!(
+            in_flight = IN_FLIGHT.load(Ordering::Relaxed),
+            "stopping: no new connections, requests in flight may finish"
+        );
         if !self.stopping.swap(true, Ordering::SeqCst) {
             let (grace, log) = (self.grace, self.log.clone());
             // Pingora would sleep through the whole grace period even when nothing is left to wait for.

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_host::{Chain, RouteFacts};
 
 use crate::{route::Table, upstream::Upstream};
@@ -49,8 +49,13 @@ pub(crate) struct Direct {
 
 impl Site {
     /// The route for a request.
-    pub(crate) fn route(&self, authority: &[u8], method: &[u8], target: &[u8], headers: &HeaderMap) -> Option<&Arc<Route>> {
+    pub(crate) fn route(
+        &self,
+        authority: &[u8],
+        method: &[u8],
+        target: &[u8],
+        headers: &HeaderMap,
+    ) -> Option<&Arc<Route>> {
         self.routes.get(self.table.find(authority, method, target, headers)?)
     }
 }
-

@@ -123,7 +123,9 @@ impl Servers {
                         *endpoint.addresses.write() = found;
                     }
                 }
-                Err(error) => tracing::warn!(host = %endpoint.host, %error, "the name cannot be looked up; its last addresses stay"),
+                Err(error) => {
+                    tracing::warn!(host = %endpoint.host, %error, "the name cannot be looked up; its last addresses stay")
+                }
             }
         }
     }
@@ -137,7 +139,8 @@ impl Endpoint {
             Vec::new()
         });
         // An empty name would switch verification off in Pingora, so the host stands in for a name that is not given.
-        let sni = servers.tls.as_ref().map_or_else(String::new, |tls| tls.sni.clone().unwrap_or_else(|| plan.host.clone()));
+        let sni =
+            servers.tls.as_ref().map_or_else(String::new, |tls| tls.sni.clone().unwrap_or_else(|| plan.host.clone()));
         Self { host: plan.host.clone(), port: plan.port, sni, addresses: RwLock::new(addresses) }
     }
 }

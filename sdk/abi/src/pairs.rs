@@ -142,10 +142,7 @@ mod tests {
     fn the_worked_example_has_these_bytes() {
         let mut out = Vec::new();
         encode_slice(&mut out, &[("a", "1"), ("b", "22")]);
-        assert_eq!(
-            out,
-            b"\x02\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0a\01\0b\022\0"
-        );
+        assert_eq!(out, b"\x02\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0a\01\0b\022\0");
     }
 
     #[test]

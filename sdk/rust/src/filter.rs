@@ -113,8 +113,7 @@ impl<F: Filter> RootContext for Root<F> {
 // `null` is for filters whose settings are `()`.
 fn parse<S: DeserializeOwned>(text: &[u8]) -> Result<S, String> {
     let parsed = if text.trim_ascii().is_empty() {
-        serde_json::from_slice(b"{}")
-            .or_else(|why| serde_json::from_slice(b"null").map_err(|_| why))
+        serde_json::from_slice(b"{}").or_else(|why| serde_json::from_slice(b"null").map_err(|_| why))
     } else {
         serde_json::from_slice(text)
     };
@@ -138,9 +137,7 @@ impl<F: Filter> Context for Stream<F> {}
 
 impl<F: Filter> HttpContext for Stream<F> {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        act(self
-            .0
-            .on_request_headers(&Headers::new(MapType::HttpRequestHeaders), end))
+        act(self.0.on_request_headers(&Headers::new(MapType::HttpRequestHeaders), end))
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
@@ -148,15 +145,11 @@ impl<F: Filter> HttpContext for Stream<F> {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        act(self
-            .0
-            .on_request_trailers(&Headers::new(MapType::HttpRequestTrailers)))
+        act(self.0.on_request_trailers(&Headers::new(MapType::HttpRequestTrailers)))
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        act(self
-            .0
-            .on_response_headers(&Headers::new(MapType::HttpResponseHeaders), end))
+        act(self.0.on_response_headers(&Headers::new(MapType::HttpResponseHeaders), end))
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
@@ -164,15 +157,10 @@ impl<F: Filter> HttpContext for Stream<F> {
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        act(self
-            .0
-            .on_response_trailers(&Headers::new(MapType::HttpResponseTrailers)))
+        act(self.0.on_response_trailers(&Headers::new(MapType::HttpResponseTrailers)))
     }
 
     fn on_log(&mut self) {
-        self.0.on_log(
-            &Headers::new(MapType::HttpRequestHeaders),
-            &Headers::new(MapType::HttpResponseHeaders),
-        );
+        self.0.on_log(&Headers::new(MapType::HttpRequestHeaders), &Headers::new(MapType::HttpResponseHeaders));
     }
 }

@@ -31,8 +31,7 @@ impl Headers {
 
     /// Every value of that name; reading only the first of a repeated header is how checks are bypassed.
     pub fn get_all(&self, name: &str) -> Vec<String> {
-        let same =
-            |(key, value): (String, Vec<u8>)| key.eq_ignore_ascii_case(name).then(|| text(value));
+        let same = |(key, value): (String, Vec<u8>)| key.eq_ignore_ascii_case(name).then(|| text(value));
         self.pairs().into_iter().filter_map(same).collect()
     }
 
@@ -54,8 +53,7 @@ impl Headers {
 }
 
 fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
+    String::from_utf8(bytes).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
 }
 
 /// The bytes of a body that are readable in this callback.
@@ -66,17 +64,11 @@ pub struct Body {
 
 impl Body {
     pub(crate) fn request(size: usize) -> Self {
-        Body {
-            buffer: BufferType::HttpRequestBody,
-            size,
-        }
+        Body { buffer: BufferType::HttpRequestBody, size }
     }
 
     pub(crate) fn response(size: usize) -> Self {
-        Body {
-            buffer: BufferType::HttpResponseBody,
-            size,
-        }
+        Body { buffer: BufferType::HttpResponseBody, size }
     }
 
     /// How many bytes there were when the callback began.
@@ -91,10 +83,7 @@ impl Body {
 
     /// Copies them into the filter.
     pub fn read(&self) -> Vec<u8> {
-        hostcalls::get_buffer(self.buffer, 0, usize::MAX)
-            .ok()
-            .flatten()
-            .unwrap_or_default()
+        hostcalls::get_buffer(self.buffer, 0, usize::MAX).ok().flatten().unwrap_or_default()
     }
 
     /// Puts these bytes in the place of all of them.
@@ -123,11 +112,7 @@ pub struct Response {
 impl Response {
     /// A response with that status code, without headers or body.
     pub fn new(status: u16) -> Self {
-        Response {
-            status: status.into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Response { status: status.into(), headers: Vec::new(), body: Vec::new() }
     }
 
     /// Adds a header.
@@ -143,11 +128,7 @@ impl Response {
     }
 
     pub(crate) fn send(self) {
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let _ = hostcalls::send_http_response(self.status, headers, Some(&self.body));
     }
 }

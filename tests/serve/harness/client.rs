@@ -18,13 +18,8 @@ impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
-        Self {
-            out: stream.try_clone().unwrap(),
-            input: BufReader::new(stream),
-        }
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self { out: stream.try_clone().unwrap(), input: BufReader::new(stream) }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -38,9 +33,7 @@ impl Client {
     }
 
     pub fn read(&mut self) -> Message {
-        wire::read(&mut self.input, false)
-            .expect("a whole answer")
-            .expect("an answer")
+        wire::read(&mut self.input, false).expect("a whole answer").expect("an answer")
     }
 
     pub fn try_read(&mut self) -> std::io::Result<Option<Message>> {
@@ -48,9 +41,7 @@ impl Client {
     }
 
     pub fn read_head_only(&mut self) -> Message {
-        wire::read(&mut self.input, true)
-            .expect("a whole answer")
-            .expect("an answer")
+        wire::read(&mut self.input, true).expect("a whole answer").expect("an answer")
     }
 
     /// True when the peer closed and nothing more is there.
@@ -66,27 +57,18 @@ impl Client {
     /// A request with these header lines (each without line end) and a body with a length.
     pub fn request(&mut self, line: &str, headers: &[&str], body: &str) -> Message {
         let mut head = format!("{line} HTTP/1.1\r\nHost: test.example\r\n");
-        headers
-            .iter()
-            .for_each(|h| head.push_str(&format!("{h}\r\n")));
+        headers.iter().for_each(|h| head.push_str(&format!("{h}\r\n")));
         if !body.is_empty() {
             head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         self.send(format!("{head}\r\n{body}"));
-        if line.starts_with("HEAD ") {
-            self.read_head_only()
-        } else {
-            self.read()
-        }
+        if line.starts_with("HEAD ") { self.read_head_only() } else { self.read() }
     }
 
     /// The same with the body in chunks, each written by itself.
     pub fn chunked(&mut self, line: &str, headers: &[&str], chunks: &[&str]) -> Message {
-        let mut head =
-            format!("{line} HTTP/1.1\r\nHost: test.example\r\nTransfer-Encoding: chunked\r\n");
-        headers
-            .iter()
-            .for_each(|h| head.push_str(&format!("{h}\r\n")));
+        let mut head = format!("{line} HTTP/1.1\r\nHost: test.example\r\nTransfer-Encoding: chunked\r\n");
+        headers.iter().for_each(|h| head.push_str(&format!("{h}\r\n")));
         self.send(head + "\r\n");
         for chunk in chunks {
             std::thread::sleep(Duration::from_millis(10));

@@ -23,23 +23,13 @@ pub enum Reply {
 impl Reply {
     /// 200 with a length.
     pub fn ok(body: &str) -> Self {
-        Self::Bytes(
-            format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-            .into_bytes(),
-        )
+        Self::Bytes(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
     }
 
     /// 200 in chunks, each written by itself.
     pub fn chunked(chunks: &[&str]) -> Self {
         let mut pieces = vec![b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()];
-        pieces.extend(
-            chunks
-                .iter()
-                .map(|c| format!("{:x}\r\n{c}\r\n", c.len()).into_bytes()),
-        );
+        pieces.extend(chunks.iter().map(|c| format!("{:x}\r\n{c}\r\n", c.len()).into_bytes()));
         pieces.push(b"0\r\n\r\n".to_vec());
         Self::Pieces(pieces)
     }
@@ -63,19 +53,12 @@ impl Origin {
                 thread::spawn(move || serve(stream, &sender, &*answer));
             }
         });
-        Self {
-            address,
-            requests: Mutex::new(receiver),
-        }
+        Self { address, requests: Mutex::new(receiver) }
     }
 
     /// The next request that reached it.
     pub fn request(&self) -> Message {
-        self.requests
-            .lock()
-            .unwrap()
-            .recv_timeout(Duration::from_secs(20))
-            .expect("a request reaches the origin")
+        self.requests.lock().unwrap().recv_timeout(Duration::from_secs(20)).expect("a request reaches the origin")
     }
 
     /// Whether nothing reached it so far.
@@ -84,11 +67,7 @@ impl Origin {
     }
 }
 
-fn serve(
-    stream: TcpStream,
-    sender: &mpsc::Sender<Message>,
-    answer: &(dyn Fn(&Message) -> Reply + Send + Sync),
-) {
+fn serve(stream: TcpStream, sender: &mpsc::Sender<Message>, answer: &(dyn Fn(&Message) -> Reply + Send + Sync)) {
     stream.set_nodelay(true).unwrap();
     let mut out = stream.try_clone().unwrap();
     let mut input = BufReader::new(stream);

@@ -16,20 +16,13 @@ use super::Client;
 
 /// The repository.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// The path of a test guest; fails with the command that builds it.
 pub fn fixture(name: &str) -> String {
     let path = root().join(format!(".build/fixtures/{name}.wasm"));
-    assert!(
-        path.exists(),
-        "{} is missing: run `tools/build-guests.sh fixtures`",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: run `tools/build-guests.sh fixtures`", path.display());
     path.display().to_string()
 }
 
@@ -66,34 +59,18 @@ impl Proxy {
 
     pub fn start_in(dir: TempDir, yaml: &str) -> Self {
         let file = dir.path().join("sluice.yaml");
-        fs::write(
-            &file,
-            yaml.replace("DIR", &dir.path().display().to_string()),
-        )
-        .unwrap();
+        fs::write(&file, yaml.replace("DIR", &dir.path().display().to_string())).unwrap();
         let child = command(&file)
             .stdout(File::create(dir.path().join("access.log")).unwrap())
             .stderr(File::create(dir.path().join("proxy.log")).unwrap())
             .spawn()
             .unwrap();
-        let mut proxy = Self {
-            child,
-            dir,
-            addresses: Vec::new(),
-        };
+        let mut proxy = Self { child, dir, addresses: Vec::new() };
         proxy.wait_for("ready: ");
         proxy.addresses = proxy
             .log()
             .lines()
-            .filter_map(|l| {
-                l.split("serving http")
-                    .nth(1)?
-                    .split("//")
-                    .nth(1)?
-                    .trim()
-                    .parse()
-                    .ok()
-            })
+            .filter_map(|l| l.split("serving http").nth(1)?.split("//").nth(1)?.trim().parse().ok())
             .collect();
         proxy
     }
@@ -102,17 +79,9 @@ impl Proxy {
     pub fn refused(yaml: &str) -> String {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("sluice.yaml");
-        fs::write(
-            &file,
-            yaml.replace("DIR", &dir.path().display().to_string()),
-        )
-        .unwrap();
+        fs::write(&file, yaml.replace("DIR", &dir.path().display().to_string())).unwrap();
         let output = command(&file).output().unwrap();
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "it must be refused with status 1"
-        );
+        assert_eq!(output.status.code(), Some(1), "it must be refused with status 1");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
@@ -143,15 +112,9 @@ impl Proxy {
                 return log;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!(
-                    "the proxy ended ({status}) before it said `{text}`:\n{}",
-                    self.log()
-                );
+                panic!("the proxy ended ({status}) before it said `{text}`:\n{}", self.log());
             }
-            assert!(
-                began.elapsed() < Duration::from_secs(90),
-                "it never said `{text}`:\n{log}"
-            );
+            assert!(began.elapsed() < Duration::from_secs(90), "it never said `{text}`:\n{log}");
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -169,23 +132,13 @@ impl Proxy {
             if lines.len() >= count {
                 return lines;
             }
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "{} of {count} lines:\n{text}",
-                lines.len()
-            );
+            assert!(began.elapsed() < Duration::from_secs(30), "{} of {count} lines:\n{text}", lines.len());
             thread::sleep(Duration::from_millis(20));
         }
     }
 
     pub fn signal(&self, name: &str) {
-        assert!(
-            Command::new("kill")
-                .args([&format!("-{name}"), &self.pid().to_string()])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap().success());
     }
 
     /// Waits for the process to end by itself.
@@ -195,11 +148,7 @@ impl Proxy {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(
-                began.elapsed() < Duration::from_secs(60),
-                "it does not end:\n{}",
-                self.log()
-            );
+            assert!(began.elapsed() < Duration::from_secs(60), "it does not end:\n{}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -208,12 +157,7 @@ impl Proxy {
     pub fn peak_memory(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<usize>()
-            .unwrap()
-            * 1024
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 
     /// Begins the measurement of [`Self::peak_memory`] anew: compiling the guests is not part of serving.
@@ -238,38 +182,24 @@ impl Drop for Proxy {
 
 fn command(file: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command
-        .arg("run")
-        .arg("-c")
-        .arg(file)
-        .stdin(Stdio::null())
-        .env("NO_COLOR", "1");
+    command.arg("run").arg("-c").arg(file).stdin(Stdio::null()).env("NO_COLOR", "1");
     command
 }
 
 /// See [`Proxy::chain`]; `extra` are more top-level lines.
-pub fn chain_yaml(
-    filters: &[(&str, &str, &str)],
-    upstream: Option<SocketAddr>,
-    extra: &str,
-) -> String {
+pub fn chain_yaml(filters: &[(&str, &str, &str)], upstream: Option<SocketAddr>, extra: &str) -> String {
     let mut yaml = String::from("listeners: [{ address: \"127.0.0.1:0\" }]\n");
     if !filters.is_empty() {
         yaml.push_str("filters:\n");
     }
     for (name, module, more) in filters {
         let comma = if more.is_empty() { "" } else { ", " };
-        yaml.push_str(&format!(
-            "  {name}: {{ source: {{ path: \"{module}\" }}{comma}{more} }}\n"
-        ));
+        yaml.push_str(&format!("  {name}: {{ source: {{ path: \"{module}\" }}{comma}{more} }}\n"));
     }
     let names: Vec<&str> = filters.iter().map(|f| f.0).collect();
     let upstreams = match upstream {
         Some(address) => format!("  up: {{ endpoints: [\"{address}\"] }}\n"),
         None => "  up: { builtin: echo }\n".to_owned(),
     };
-    yaml + &format!(
-        "upstreams:\n{upstreams}routes: [{{ filters: [{}], upstream: up }}]\n{extra}",
-        names.join(", ")
-    )
+    yaml + &format!("upstreams:\n{upstreams}routes: [{{ filters: [{}], upstream: up }}]\n{extra}", names.join(", "))
 }

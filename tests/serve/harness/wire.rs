@@ -43,9 +43,7 @@ impl Message {
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.headers
-            .iter()
-            .any(|(n, _)| n.eq_ignore_ascii_case(name))
+        self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
     }
 
     pub fn text(&self) -> String {
@@ -53,8 +51,7 @@ impl Message {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text()))
     }
 
     /// From the echo's answer: the request header as it would have reached an upstream.
@@ -77,11 +74,7 @@ pub fn read(stream: &mut BufReader<impl Read>, no_body: bool) -> std::io::Result
     loop {
         let before = head.len();
         if stream.read_until(b'\n', &mut head)? == 0 {
-            return if head.is_empty() {
-                Ok(None)
-            } else {
-                Err(cut("in the head"))
-            };
+            return if head.is_empty() { Ok(None) } else { Err(cut("in the head")) };
         }
         if &head[before..] == b"\r\n" {
             break;
@@ -91,49 +84,24 @@ pub fn read(stream: &mut BufReader<impl Read>, no_body: bool) -> std::io::Result
     let (line, headers) = if head.starts_with(b"HTTP/") {
         let mut r = httparse::Response::new(&mut slots);
         r.parse(&head).map_err(bad)?;
-        let line = format!(
-            "HTTP/1.{} {} {}",
-            r.version.unwrap(),
-            r.code.unwrap(),
-            r.reason.unwrap_or("")
-        );
+        let line = format!("HTTP/1.{} {} {}", r.version.unwrap(), r.code.unwrap(), r.reason.unwrap_or(""));
         (line, copy(r.headers))
     } else {
         let mut r = httparse::Request::new(&mut slots);
         r.parse(&head).map_err(bad)?;
-        (
-            format!(
-                "{} {} HTTP/1.{}",
-                r.method.unwrap(),
-                r.path.unwrap(),
-                r.version.unwrap()
-            ),
-            copy(r.headers),
-        )
+        (format!("{} {} HTTP/1.{}", r.method.unwrap(), r.path.unwrap(), r.version.unwrap()), copy(r.headers))
     };
-    let mut message = Message {
-        line,
-        headers,
-        body: Vec::new(),
-        framing: Framing::None,
-    };
+    let mut message = Message { line, headers, body: Vec::new(), framing: Framing::None };
     let response = message.line.starts_with("HTTP/");
-    let bodiless =
-        no_body || (response && (message.status() < 200 || matches!(message.status(), 204 | 304)));
+    let bodiless = no_body || (response && (message.status() < 200 || matches!(message.status(), 204 | 304)));
     if bodiless {
         return Ok(Some(message));
     }
-    if message
-        .header("transfer-encoding")
-        .eq_ignore_ascii_case("chunked")
-    {
+    if message.header("transfer-encoding").eq_ignore_ascii_case("chunked") {
         message.framing = Framing::Chunked;
         message.body = chunks(stream)?;
     } else if message.has("content-length") {
-        let length = message
-            .header("content-length")
-            .parse()
-            .map_err(|_| cut("content-length"))?;
+        let length = message.header("content-length").parse().map_err(|_| cut("content-length"))?;
         message.framing = Framing::Length(length);
         message.body = vec![0; length];
         stream.read_exact(&mut message.body)?;
@@ -145,10 +113,7 @@ pub fn read(stream: &mut BufReader<impl Read>, no_body: bool) -> std::io::Result
 }
 
 fn copy(headers: &[httparse::Header<'_>]) -> Vec<(String, Vec<u8>)> {
-    headers
-        .iter()
-        .map(|h| (h.name.to_owned(), h.value.to_vec()))
-        .collect()
+    headers.iter().map(|h| (h.name.to_owned(), h.value.to_vec())).collect()
 }
 
 fn chunks(stream: &mut BufReader<impl Read>) -> std::io::Result<Vec<u8>> {
@@ -156,8 +121,8 @@ fn chunks(stream: &mut BufReader<impl Read>) -> std::io::Result<Vec<u8>> {
     loop {
         let mut line = String::new();
         stream.read_line(&mut line)?;
-        let size = usize::from_str_radix(line.trim().split(';').next().unwrap(), 16)
-            .map_err(|_| cut("in a chunk's size"))?;
+        let size =
+            usize::from_str_radix(line.trim().split(';').next().unwrap(), 16).map_err(|_| cut("in a chunk's size"))?;
         let at = body.len();
         body.resize(at + size + 2, 0);
         stream.read_exact(&mut body[at..])?;
@@ -172,10 +137,7 @@ fn chunks(stream: &mut BufReader<impl Read>) -> std::io::Result<Vec<u8>> {
 }
 
 fn cut(place: &str) -> std::io::Error {
-    std::io::Error::new(
-        std::io::ErrorKind::UnexpectedEof,
-        format!("cut off {place}"),
-    )
+    std::io::Error::new(std::io::ErrorKind::UnexpectedEof, format!("cut off {place}"))
 }
 
 fn bad(e: httparse::Error) -> std::io::Error {

@@ -4,16 +4,7 @@ use crate::repo::{Arrow, Package, graph, manifests};
 
 /// Every arrow that a product crate may have towards another; what is not listed is forbidden.
 const ALLOWED: &[(&str, &[&str])] = &[
-    (
-        "sluicegate",
-        &[
-            "sluice-server",
-            "sluice-replay",
-            "sluice-host",
-            "sluice-engine",
-            "sluice-config",
-        ],
-    ),
+    ("sluicegate", &["sluice-server", "sluice-replay", "sluice-host", "sluice-engine", "sluice-config"]),
     ("sluice-server", &["sluice-host", "sluice-config"]),
     ("sluice-replay", &["sluice-host", "sluice-config"]),
     ("sluice-host", &["sluice-engine", "sluice-abi"]),
@@ -23,46 +14,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Families of crates that only these may name, in any kind of dependency.
-const ONLY: &[(&str, &[&str])] = &[
-    ("pingora", &["sluice-server"]),
-    ("wasmtime", &["sluice-engine", "sluice-host"]),
-];
+const ONLY: &[(&str, &[&str])] = &[("pingora", &["sluice-server"]), ("wasmtime", &["sluice-engine", "sluice-host"])];
 
 /// What must not stand anywhere below a crate, and why.
 const NEVER_BELOW: &[(&str, &[&str], &str)] = &[
-    (
-        "sluice-config",
-        &["tokio", "wasmtime", "pingora", "hyper"],
-        "a configuration is a function from text to a plan",
-    ),
-    (
-        "sluice-engine",
-        &["tokio", "pingora", "hyper", "sluice-abi"],
-        "the engine runs any module and waits for nothing",
-    ),
-    (
-        "sluice-host",
-        &["tokio", "pingora", "hyper"],
-        "the host has no I/O: any embedder can drive it",
-    ),
-    (
-        "sluice-replay",
-        &["tokio", "pingora", "hyper"],
-        "a replay needs neither socket nor runtime",
-    ),
+    ("sluice-config", &["tokio", "wasmtime", "pingora", "hyper"], "a configuration is a function from text to a plan"),
+    ("sluice-engine", &["tokio", "pingora", "hyper", "sluice-abi"], "the engine runs any module and waits for nothing"),
+    ("sluice-host", &["tokio", "pingora", "hyper"], "the host has no I/O: any embedder can drive it"),
+    ("sluice-replay", &["tokio", "pingora", "hyper"], "a replay needs neither socket nor runtime"),
 ];
 
 /// Other workspaces of this repository, and the crates of ours that they may name.
-const GUESTS: &[(&str, &[&str])] = &[
-    ("filters", &["sluice-sdk"]),
-    ("tests/fixtures/rust", &["sluice-sdk"]),
-    ("sdk/rust", &["sluice-abi"]),
-];
+const GUESTS: &[(&str, &[&str])] =
+    &[("filters", &["sluice-sdk"]), ("tests/fixtures/rust", &["sluice-sdk"]), ("sdk/rust", &["sluice-abi"])];
 
 /// `pingora-core` is of the family `pingora`; `pingoraish` is not.
 fn of(family: &str, name: &str) -> bool {
-    name.strip_prefix(family)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Tests and benchmarks may look at everything; nothing may look at them.
@@ -79,24 +47,12 @@ fn crates_depend_only_on_what_stands_below_them() {
     let mut broken = Vec::new();
     for package in graph().ours().filter(|package| !is_test(package)) {
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == package.name) else {
-            broken.push(format!(
-                "{} ({}) is a new crate: give it a line in {}",
-                package.name,
-                package.folder,
-                file!()
-            ));
+            broken.push(format!("{} ({}) is a new crate: give it a line in {}", package.name, package.folder, file!()));
             continue;
         };
-        for arrow in package
-            .arrows
-            .iter()
-            .filter(|arrow| is_ours(arrow) && arrow.kind != "dev")
-        {
+        for arrow in package.arrows.iter().filter(|arrow| is_ours(arrow) && arrow.kind != "dev") {
             if !allowed.contains(&arrow.name.as_str()) {
-                broken.push(format!(
-                    "{} -> {} is no allowed arrow; allowed are {allowed:?}",
-                    package.name, arrow.name
-                ));
+                broken.push(format!("{} -> {} is no allowed arrow; allowed are {allowed:?}", package.name, arrow.name));
             }
         }
     }
@@ -107,11 +63,7 @@ fn crates_depend_only_on_what_stands_below_them() {
 fn nothing_depends_on_a_test_crate() {
     let graph = graph();
     for package in graph.ours() {
-        for arrow in package
-            .arrows
-            .iter()
-            .filter(|arrow| is_ours(arrow) && arrow.kind != "dev")
-        {
+        for arrow in package.arrows.iter().filter(|arrow| is_ours(arrow) && arrow.kind != "dev") {
             let to = graph.our(&arrow.name);
             assert!(
                 is_test(package) || !to.is_some_and(is_test),
@@ -131,15 +83,8 @@ fn pingora_and_wasmtime_are_named_only_where_they_belong() {
             if allowed.contains(&package.name.as_str()) {
                 continue;
             }
-            for arrow in package
-                .arrows
-                .iter()
-                .filter(|arrow| of(family, &arrow.name))
-            {
-                broken.push(format!(
-                    "{} names {} ({}); only {allowed:?} may",
-                    package.name, arrow.name, arrow.kind
-                ));
+            for arrow in package.arrows.iter().filter(|arrow| of(family, &arrow.name)) {
+                broken.push(format!("{} names {} ({}); only {allowed:?} may", package.name, arrow.name, arrow.kind));
             }
         }
     }
@@ -149,16 +94,8 @@ fn pingora_and_wasmtime_are_named_only_where_they_belong() {
 #[test]
 fn the_contract_needs_nothing() {
     let abi = graph().our("sluice-abi").expect("sdk/abi is a member");
-    let needed: Vec<&str> = abi
-        .arrows
-        .iter()
-        .filter(|a| a.kind != "dev")
-        .map(|a| a.name.as_str())
-        .collect();
-    assert!(
-        needed.is_empty(),
-        "sluice-abi depends on {needed:?}; the contract has no dependencies"
-    );
+    let needed: Vec<&str> = abi.arrows.iter().filter(|a| a.kind != "dev").map(|a| a.name.as_str()).collect();
+    assert!(needed.is_empty(), "sluice-abi depends on {needed:?}; the contract has no dependencies");
 }
 
 #[test]
@@ -166,9 +103,7 @@ fn what_must_never_be_known_does_not_stand_below() {
     let mut broken = Vec::new();
     for (package, families, why) in NEVER_BELOW {
         // A crate that is not there yet breaks nothing.
-        if let Some(way) = graph().way(package, |name| {
-            families.iter().any(|family| of(family, name))
-        }) {
+        if let Some(way) = graph().way(package, |name| families.iter().any(|family| of(family, name))) {
             broken.push(format!("{way}: but {why}"));
         }
     }

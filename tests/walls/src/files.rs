@@ -46,11 +46,7 @@ fn opening(source: &Source) -> String {
         &["#"]
     };
     let mut words = String::new();
-    for line in source
-        .text
-        .lines()
-        .skip_while(|line| line.starts_with("#!"))
-    {
+    for line in source.text.lines().skip_while(|line| line.starts_with("#!")) {
         let Some(rest) = marks.iter().find_map(|mark| line.strip_prefix(mark)) else {
             break;
         };
@@ -69,16 +65,9 @@ fn is_sentence(text: &str) -> bool {
 
 #[test]
 fn every_file_opens_with_a_sentence() {
-    let silent: Vec<String> = sources()
-        .iter()
-        .filter(|source| !is_sentence(&opening(source)))
-        .map(|source| source.path.clone())
-        .collect();
-    assert!(
-        silent.is_empty(),
-        "no sentence at the top that says what the file is for:\n{}",
-        silent.join("\n")
-    );
+    let silent: Vec<String> =
+        sources().iter().filter(|source| !is_sentence(&opening(source))).map(|source| source.path.clone()).collect();
+    assert!(silent.is_empty(), "no sentence at the top that says what the file is for:\n{}", silent.join("\n"));
 }
 
 #[test]
@@ -95,21 +84,12 @@ fn product_files_stay_short() {
         .filter(|source| source.lines() > MOST_LINES)
         .map(|source| format!("{}: {} lines", source.path, source.lines()))
         .collect();
-    assert!(
-        long.is_empty(),
-        "more than {MOST_LINES} lines; find the seam and cut there:\n{}",
-        long.join("\n")
-    );
+    assert!(long.is_empty(), "more than {MOST_LINES} lines; find the seam and cut there:\n{}", long.join("\n"));
 }
 
 #[test]
 fn an_opening_is_told_from_code() {
-    let opens = |path: &str, text: &str| {
-        is_sentence(&opening(&Source {
-            path: path.into(),
-            text: text.into(),
-        }))
-    };
+    let opens = |path: &str, text: &str| is_sentence(&opening(&Source { path: path.into(), text: text.into() }));
     assert!(opens("a.rs", "//! Reads a file: nothing more.\nuse a;"));
     assert!(opens("a", "#!/bin/sh\n# Builds every guest.\nset -e"));
     assert!(!opens("a.rs", "use a;\n//! Reads a file: nothing more."));

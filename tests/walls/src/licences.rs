@@ -27,8 +27,7 @@ const ALLOWED: &[&str] = &[
 /// Whether an SPDX expression leaves a way that is allowed; `Err` says why it cannot be read.
 fn allowed(expression: &str) -> Result<bool, String> {
     // Old manifests write `MIT/Apache-2.0`, which the lax mode reads as OR.
-    let parsed =
-        Expression::parse_mode(expression, ParseMode::LAX).map_err(|error| error.to_string())?;
+    let parsed = Expression::parse_mode(expression, ParseMode::LAX).map_err(|error| error.to_string())?;
     Ok(parsed.evaluate(|wanted| ALLOWED.contains(&wanted.to_string().as_str())))
 }
 
@@ -39,13 +38,8 @@ fn every_licence_is_on_the_list() {
         let named = format!("{} {}", package.name, package.version);
         match package.licence.as_deref().map(allowed) {
             Some(Ok(true)) => {}
-            Some(Ok(false)) => {
-                broken.push(format!("{named}: {:?} is not on the list", package.licence))
-            }
-            Some(Err(error)) => broken.push(format!(
-                "{named}: {:?} cannot be read: {error}",
-                package.licence
-            )),
+            Some(Ok(false)) => broken.push(format!("{named}: {:?} is not on the list", package.licence)),
+            Some(Err(error)) => broken.push(format!("{named}: {:?} cannot be read: {error}", package.licence)),
             None => broken.push(format!("{named}: names no licence")),
         }
     }
@@ -59,9 +53,6 @@ fn expressions_are_read_as_written() {
     assert_eq!(allowed("MIT/Apache-2.0"), Ok(true));
     assert_eq!(allowed("(MIT OR Apache-2.0) AND Unicode-3.0"), Ok(true));
     assert_eq!(allowed("Apache-2.0 WITH LLVM-exception"), Ok(true));
-    assert_eq!(
-        allowed("GPL-2.0-only WITH Classpath-exception-2.0"),
-        Ok(false)
-    );
+    assert_eq!(allowed("GPL-2.0-only WITH Classpath-exception-2.0"), Ok(false));
     assert!(allowed("My own licence").is_err());
 }

@@ -60,10 +60,7 @@ impl Graph {
 
     /// A shortest way from one of our packages down to a package that `wanted` accepts, as names.
     pub(crate) fn way(&self, from: &str, wanted: impl Fn(&str) -> bool) -> Option<String> {
-        let start = self
-            .members
-            .iter()
-            .find(|id| self.packages[*id].name == from)?;
+        let start = self.members.iter().find(|id| self.packages[*id].name == from)?;
         let mut queue = std::collections::VecDeque::from([vec![start]]);
         let mut seen = BTreeSet::from([start]);
         while let Some(way) = queue.pop_front() {
@@ -71,10 +68,7 @@ impl Graph {
                 let mut longer = way.clone();
                 longer.push(next);
                 if wanted(&self.packages[next].name) {
-                    let names: Vec<&str> = longer
-                        .iter()
-                        .map(|id| self.packages[*id].name.as_str())
-                        .collect();
+                    let names: Vec<&str> = longer.iter().map(|id| self.packages[*id].name.as_str()).collect();
                     return Some(names.join(" -> "));
                 }
                 if seen.insert(next) {
@@ -92,11 +86,7 @@ pub(crate) fn graph() -> &'static Graph {
     GRAPH.get_or_init(|| {
         // Only this platform: what is never built here would have to be downloaded to be looked at.
         let host = run(Command::new("rustc").args(["-vV"]));
-        let host = host
-            .lines()
-            .find_map(|line| line.strip_prefix("host: "))
-            .unwrap()
-            .to_owned();
+        let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned();
         read(&["--locked", "--filter-platform", &host], &root())
     })
 }
@@ -108,38 +98,22 @@ pub(crate) fn manifests(folder: &str) -> Graph {
 
 fn read(arguments: &[&str], folder: &Path) -> Graph {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let text = run(Command::new(cargo)
-        .args(["metadata", "--format-version", "1"])
-        .args(arguments)
-        .current_dir(folder));
+    let text = run(Command::new(cargo).args(["metadata", "--format-version", "1"]).args(arguments).current_dir(folder));
     let json: Value = serde_json::from_str(&text).unwrap();
-    let packages: BTreeMap<String, Package> = list(&json["packages"])
-        .iter()
-        .map(|package| (text_of(&package["id"]), self::package(package)))
-        .collect();
+    let packages: BTreeMap<String, Package> =
+        list(&json["packages"]).iter().map(|package| (text_of(&package["id"]), self::package(package))).collect();
     let below = list(&json["resolve"]["nodes"])
         .iter()
         .map(|node| {
             let built_with = list(&node["deps"])
                 .iter()
-                .filter(|dep| {
-                    list(&dep["dep_kinds"])
-                        .iter()
-                        .any(|kind| kind["kind"] != "dev")
-                })
+                .filter(|dep| list(&dep["dep_kinds"]).iter().any(|kind| kind["kind"] != "dev"))
                 .map(|dep| text_of(&dep["pkg"]));
             (text_of(&node["id"]), built_with.collect())
         })
         .collect();
-    let members = list(&json["workspace_members"])
-        .iter()
-        .map(text_of)
-        .collect();
-    Graph {
-        packages,
-        members,
-        below,
-    }
+    let members = list(&json["workspace_members"]).iter().map(text_of).collect();
+    Graph { packages, members, below }
 }
 
 fn package(json: &Value) -> Package {
@@ -155,24 +129,14 @@ fn package(json: &Value) -> Package {
         version: text_of(&json["version"]),
         licence: json["license"].as_str().map(str::to_owned),
         source: json["source"].as_str().map(str::to_owned),
-        folder: folder
-            .strip_prefix(root())
-            .unwrap_or(folder)
-            .display()
-            .to_string(),
+        folder: folder.strip_prefix(root()).unwrap_or(folder).display().to_string(),
         arrows: arrows.collect(),
     }
 }
 
 fn run(command: &mut Command) -> String {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -196,14 +160,7 @@ pub(crate) fn files(below: &str) -> Vec<String> {
             if kind.is_dir() && !NOT_OURS.contains(&name.as_str()) {
                 folders.push(entry.path());
             } else if kind.is_file() {
-                found.push(
-                    entry
-                        .path()
-                        .strip_prefix(root())
-                        .unwrap()
-                        .display()
-                        .to_string(),
-                );
+                found.push(entry.path().strip_prefix(root()).unwrap().display().to_string());
             }
         }
     }

@@ -20,19 +20,12 @@ const FORBIDDEN: &[(&str, &str)] = &[
 
 /// Every path below `std` that a file names, with the lists of its `use` taken apart. Comments do not count.
 fn paths(source: &str) -> Vec<String> {
-    let code: Vec<&str> = source
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .collect();
+    let code: Vec<&str> = source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
     let code: String = code.join("\n");
     let mut found = Vec::new();
     for (at, _) in code.match_indices("std::") {
         let end = code[at..].find([';', '(', ')', '=', '!', '&', '|', '#', '?']);
-        flatten(
-            "",
-            &code[at..at + end.unwrap_or(code.len() - at)],
-            &mut found,
-        );
+        flatten("", &code[at..at + end.unwrap_or(code.len() - at)], &mut found);
     }
     found
 }
@@ -40,14 +33,8 @@ fn paths(source: &str) -> Vec<String> {
 /// `a::{b, c::{d}}` is `a::b` and `a::c::d`.
 fn flatten(before: &str, tree: &str, found: &mut Vec<String>) {
     let tree = tree.trim();
-    let Some(open) = tree
-        .find('{')
-        .filter(|open| tree[..*open].trim_end().ends_with("::"))
-    else {
-        let path: String = tree
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':'))
-            .collect();
+    let Some(open) = tree.find('{').filter(|open| tree[..*open].trim_end().ends_with("::")) else {
+        let path: String = tree.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).collect();
         found.push(format!("{before}{path}"));
         return;
     };
@@ -71,40 +58,20 @@ fn the_host_asks_the_outside() {
     for path in files("proxy/host/src") {
         let Some(source) = text(&path) else { continue };
         for named in paths(&source) {
-            for (forbidden, instead) in FORBIDDEN
-                .iter()
-                .filter(|(forbidden, _)| named.starts_with(forbidden))
-            {
-                broken.push(format!(
-                    "{path} names {named} ({forbidden}); it has {instead}"
-                ));
+            for (forbidden, instead) in FORBIDDEN.iter().filter(|(forbidden, _)| named.starts_with(forbidden)) {
+                broken.push(format!("{path} names {named} ({forbidden}); it has {instead}"));
             }
         }
     }
-    assert!(
-        broken.is_empty(),
-        "the host is sans-I/O:\n{}",
-        broken.join("\n")
-    );
+    assert!(broken.is_empty(), "the host is sans-I/O:\n{}", broken.join("\n"));
 }
 
 #[test]
 fn lists_are_taken_apart() {
     let source = "use std::{\n    collections::BTreeMap,\n    time::{Duration, Instant},\n};\n// std::fs\nlet a = std::env::var(\"A\");";
     let found = paths(source);
-    for wanted in [
-        "std::collections::BTreeMap",
-        "std::time::Duration",
-        "std::time::Instant",
-        "std::env::var",
-    ] {
-        assert!(
-            found.iter().any(|path| path == wanted),
-            "{wanted} in {found:?}"
-        );
+    for wanted in ["std::collections::BTreeMap", "std::time::Duration", "std::time::Instant", "std::env::var"] {
+        assert!(found.iter().any(|path| path == wanted), "{wanted} in {found:?}");
     }
-    assert!(
-        !found.iter().any(|path| path.starts_with("std::fs")),
-        "{found:?}"
-    );
+    assert!(!found.iter().any(|path| path.starts_with("std::fs")), "{found:?}");
 }

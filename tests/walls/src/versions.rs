@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::repo::graph;
 
 /// Two of one of these and a value of the one is no value of the other, or a fix reaches only half of the program.
-const ONCE: &[&str] = &[
-    "wasmtime", "pingora", "rustls", "http", "hyper", "tokio", "bytes",
-];
+const ONCE: &[&str] = &["wasmtime", "pingora", "rustls", "http", "hyper", "tokio", "bytes"];
 
 /// What two versions must share to be the same for Cargo: `1` of 1.2.3, `0.4` of 0.4.5.
 fn compatible(version: &str) -> String {
@@ -22,8 +20,7 @@ fn compatible(version: &str) -> String {
 #[test]
 fn every_dependency_comes_from_a_registry() {
     for package in graph().packages.values() {
-        let registry =
-            |source: &String| source.starts_with("registry+") || source.starts_with("sparse+");
+        let registry = |source: &String| source.starts_with("registry+") || source.starts_with("sparse+");
         assert!(
             package.source.as_ref().is_none_or(registry),
             "{} {} comes from {:?}: released versions only",
@@ -39,24 +36,14 @@ fn what_meets_at_our_borders_exists_once() {
     let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for package in graph().packages.values() {
         let of = |family: &&str| {
-            package.name == **family
-                || (**family == *"pingora" && package.name.starts_with("pingora-"))
+            package.name == **family || (**family == *"pingora" && package.name.starts_with("pingora-"))
         };
         if let Some(family) = ONCE.iter().find(|family| of(family)) {
-            found
-                .entry(family)
-                .or_default()
-                .insert(compatible(&package.version));
+            found.entry(family).or_default().insert(compatible(&package.version));
         }
     }
-    let twice: Vec<_> = found
-        .iter()
-        .filter(|(_, versions)| versions.len() > 1)
-        .collect();
-    assert!(
-        twice.is_empty(),
-        "incompatible versions of one crate: {twice:?}; `cargo tree -d` says who wants them"
-    );
+    let twice: Vec<_> = found.iter().filter(|(_, versions)| versions.len() > 1).collect();
+    assert!(twice.is_empty(), "incompatible versions of one crate: {twice:?}; `cargo tree -d` says who wants them");
 }
 
 #[test]

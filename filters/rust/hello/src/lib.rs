@@ -17,14 +17,8 @@ impl Filter for Hello {
     type Settings = Settings;
 
     fn configure(settings: &Settings) -> Result<(), String> {
-        if !settings
-            .greeting
-            .bytes()
-            .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
-        {
-            return Err(
-                "the greeting goes into a header, so it cannot hold control characters".into(),
-            );
+        if !settings.greeting.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)) {
+            return Err("the greeting goes into a header, so it cannot hold control characters".into());
         }
         log::info!("hello from Rust: greeting is \"{}\"", settings.greeting);
         Ok(())

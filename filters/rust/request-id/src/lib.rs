@@ -31,10 +31,7 @@ impl Filter for RequestId {
     }
 
     fn begin(settings: Config<Settings>) -> Self {
-        RequestId {
-            settings,
-            id: String::new(),
-        }
+        RequestId { settings, id: String::new() }
     }
 
     fn on_request_headers(&mut self, headers: &Headers, _end: bool) -> Flow {
@@ -67,14 +64,7 @@ fn fresh() -> String {
     let bits = u128::from_be_bytes(bytes);
     let bits = bits & !(0xf000 << 64) & !(0xc000 << 48) | (0x4000 << 64) | (0x8000 << 48);
     let hex = format!("{bits:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 filter!(RequestId);

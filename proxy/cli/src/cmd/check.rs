@@ -23,71 +23,32 @@ pub(crate) fn run(config: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     if as_json {
         explain::print_json(&found(config, &report))?;
     } else {
-        report
-            .warnings
-            .iter()
-            .for_each(|warning| explain::warning(warning));
+        report.warnings.iter().for_each(|warning| explain::warning(warning));
         explain::print(&explain::visible(&text(config, &report)))?;
-        let errors = report
-            .filters
-            .iter()
-            .filter_map(|filter| filter.error.as_ref());
-        errors
-            .chain(&report.problems)
-            .for_each(|error| _ = explain::failure(&Failure::new(error)));
+        let errors = report.filters.iter().filter_map(|filter| filter.error.as_ref());
+        errors.chain(&report.problems).for_each(|error| _ = explain::failure(&Failure::new(error)));
     }
-    Ok(if report.ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn text(config: &Path, report: &CheckReport) -> String {
     let mut out = String::new();
-    let width = report
-        .filters
-        .iter()
-        .map(|filter| filter.name.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = report.filters.iter().map(|filter| filter.name.chars().count()).max().unwrap_or(0);
     for filter in &report.filters {
-        let outcome = if filter.error.is_none() {
-            facts(filter)
-        } else {
-            "FAILED".to_owned()
-        };
+        let outcome = if filter.error.is_none() { facts(filter) } else { "FAILED".to_owned() };
         // Writing to a string does not fail.
         let _ = writeln!(out, "filter {:width$}  {outcome}", filter.name);
     }
-    let counts = [
-        count(report.routes, "route"),
-        count(report.upstreams, "upstream"),
-        count(report.filters.len(), "filter"),
-    ];
-    let verdict = if report.ok() {
-        "is good"
-    } else {
-        "would not be served"
-    };
-    let _ = writeln!(
-        out,
-        "{} {verdict}: {} on {}",
-        config.display(),
-        counts.join(", "),
-        report.listeners.join(", ")
-    );
+    let counts =
+        [count(report.routes, "route"), count(report.upstreams, "upstream"), count(report.filters.len(), "filter")];
+    let verdict = if report.ok() { "is good" } else { "would not be served" };
+    let _ = writeln!(out, "{} {verdict}: {} on {}", config.display(), counts.join(", "), report.listeners.join(", "));
     out
 }
 
 fn facts(filter: &CheckedFilter) -> String {
     let digest: String = filter.digest.chars().take(12).collect();
-    format!(
-        "ok  ABI {}, {}, sha256:{digest}, ready in {:.2} s",
-        filter.abi,
-        size(filter.size as u64),
-        filter.seconds
-    )
+    format!("ok  ABI {}, {}, sha256:{digest}, ready in {:.2} s", filter.abi, size(filter.size as u64), filter.seconds)
 }
 
 fn count(number: usize, noun: &str) -> String {
@@ -112,11 +73,7 @@ fn found(config: &Path, report: &CheckReport) -> Value {
             })
         })
         .collect();
-    let errors: Vec<Value> = report
-        .problems
-        .iter()
-        .map(|problem| json!({ "message": problem }))
-        .collect();
+    let errors: Vec<Value> = report.problems.iter().map(|problem| json!({ "message": problem })).collect();
     json!({
         "file": config.display().to_string(),
         "ok": report.ok(),

@@ -16,9 +16,7 @@ use crate::{
 /// # Errors
 /// When the file cannot be read or is no module.
 pub(crate) fn run(file: &Path, as_json: bool) -> Result<ExitCode, Failure> {
-    let report = read(file).and_then(|bytes| {
-        Report::of(&bytes).map_err(|error| format!("{} {error}", file.display()))
-    });
+    let report = read(file).and_then(|bytes| Report::of(&bytes).map_err(|error| format!("{} {error}", file.display())));
     match report {
         Ok(report) if as_json => explain::print_json(&json::render(file, &report))?,
         Ok(report) => explain::print(&explain::visible(&text::render(file, &report)))?,
@@ -38,16 +36,10 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     let length = file.metadata().map_err(explain)?.len();
     if length > MAX_MODULE_BYTES as u64 {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        return Err(format!(
-            "{} {}",
-            path.display(),
-            CodeError::TooLarge(length)
-        ));
+        return Err(format!("{} {}", path.display(), CodeError::TooLarge(length)));
     }
     let mut bytes = Vec::new();
     // A pipe has no length, so the bound stands here too.
-    file.take(MAX_MODULE_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(explain)?;
+    file.take(MAX_MODULE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(explain)?;
     Ok(bytes)
 }

@@ -54,13 +54,7 @@ impl Imports {
             }
             ImportKind::Other(kind) => (*kind).to_owned(),
         };
-        once(
-            &mut self.missing,
-            Missing {
-                name: format!("{}.{}", import.module, import.name),
-                kind,
-            },
-        );
+        once(&mut self.missing, Missing { name: format!("{}.{}", import.module, import.name), kind });
     }
 
     /// The hostcalls with the group and the capability that they share, in table order.
@@ -68,14 +62,8 @@ impl Imports {
         let mut groups: Vec<(&str, &str, Vec<&str>)> = Vec::new();
         for hostcall in &self.hostcalls {
             match groups.last_mut() {
-                Some((group, _, names)) if *group == hostcall.group() => {
-                    names.push(hostcall.name())
-                }
-                _ => groups.push((
-                    hostcall.group(),
-                    capability(*hostcall),
-                    vec![hostcall.name()],
-                )),
+                Some((group, _, names)) if *group == hostcall.group() => names.push(hostcall.name()),
+                _ => groups.push((hostcall.group(), capability(*hostcall), vec![hostcall.name()])),
             }
         }
         groups
@@ -84,11 +72,7 @@ impl Imports {
 
 /// What the configuration must grant before a hostcall works.
 pub(crate) fn capability(hostcall: Hostcall) -> &'static str {
-    if !hostcall.is_callout() {
-        "default"
-    } else {
-        "capabilities.callouts"
-    }
+    if !hostcall.is_callout() { "default" } else { "capabilities.callouts" }
 }
 
 /// Linkers name an import twice when two types of it were declared.
@@ -103,11 +87,7 @@ mod tests {
     use super::*;
 
     fn import(module: &str, name: &str) -> Import {
-        Import {
-            module: module.into(),
-            name: name.into(),
-            kind: ImportKind::Function("() -> (i32)".into()),
-        }
+        Import { module: module.into(), name: name.into(), kind: ImportKind::Function("() -> (i32)".into()) }
     }
 
     #[test]
@@ -122,40 +102,18 @@ mod tests {
                 import("wasi_unstable", "fd_write"),
                 import("wasi_snapshot_preview1", "fd_write"),
                 import("wasi_snapshot_preview1", "fork"),
-                Import {
-                    module: "env".into(),
-                    name: "memory".into(),
-                    kind: ImportKind::Other("memory"),
-                },
+                Import { module: "env".into(), name: "memory".into(), kind: ImportKind::Other("memory") },
             ],
             ..Facts::default()
         };
         let imports = Imports::of(&facts);
         assert_eq!(
             imports.groups(),
-            [
-                ("log", "default", vec!["proxy_log"]),
-                (
-                    "http_call",
-                    "capabilities.callouts",
-                    vec!["proxy_http_call"]
-                )
-            ]
+            [("log", "default", vec!["proxy_log"]), ("http_call", "capabilities.callouts", vec!["proxy_http_call"])]
         );
         assert_eq!(imports.wasi.len(), 2);
         assert_eq!(imports.emscripten, ["pthread_equal"]);
-        let missing: Vec<&str> = imports
-            .missing
-            .iter()
-            .map(|missing| missing.name.as_str())
-            .collect();
-        assert_eq!(
-            missing,
-            [
-                "env.proxy_dispatch_http_call",
-                "wasi_snapshot_preview1.fork",
-                "env.memory"
-            ]
-        );
+        let missing: Vec<&str> = imports.missing.iter().map(|missing| missing.name.as_str()).collect();
+        assert_eq!(missing, ["env.proxy_dispatch_http_call", "wasi_snapshot_preview1.fork", "env.memory"]);
     }
 }

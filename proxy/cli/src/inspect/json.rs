@@ -19,16 +19,9 @@ pub(crate) fn render(file: &Path, report: &Report) -> Value {
         .iter()
         .map(|(module, name)| json!({ "module": module, "name": name, "capability": "capabilities.wasi" }))
         .collect();
-    let missing: Vec<Value> = imports
-        .missing
-        .iter()
-        .map(|m| json!({ "name": m.name, "kind": m.kind }))
-        .collect();
-    let callbacks: Vec<Value> = report
-        .callbacks
-        .iter()
-        .map(|c| json!({ "name": c.name, "group": c.group, "sees": c.sees }))
-        .collect();
+    let missing: Vec<Value> = imports.missing.iter().map(|m| json!({ "name": m.name, "kind": m.kind })).collect();
+    let callbacks: Vec<Value> =
+        report.callbacks.iter().map(|c| json!({ "name": c.name, "group": c.group, "sees": c.sees })).collect();
     let pages = |pages: Pages| json!({ "pages": pages.0, "bytes": pages.bytes() });
     json!({
         "file": file.display().to_string(),

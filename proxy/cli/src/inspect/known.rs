@@ -37,10 +37,7 @@ pub(crate) fn is_wasi(module: &str, name: &str) -> bool {
     let Some((family, rest)) = name.split_once('_') else {
         return false;
     };
-    WASI_MODULES.contains(&module)
-        && WASI
-            .iter()
-            .any(|(f, names)| *f == family && names.split(' ').any(|n| n == rest))
+    WASI_MODULES.contains(&module) && WASI.iter().any(|(f, names)| *f == family && names.split(' ').any(|n| n == rest))
 }
 
 /// A callback that a module exports.
@@ -112,14 +109,9 @@ mod tests {
         assert_eq!(ALLOCATORS, sluice_abi::callbacks::ALLOCATORS);
         assert_eq!(EMSCRIPTEN, sluice_abi::hostcalls::EMSCRIPTEN);
         assert_eq!(WASI_MODULES, sluice_abi::wasi::MODULES);
-        let here: BTreeSet<String> = WASI
-            .iter()
-            .flat_map(|(family, names)| names.split(' ').map(move |n| format!("{family}_{n}")))
-            .collect();
-        let contract: BTreeSet<String> = sluice_abi::wasi::FUNCTIONS
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect();
+        let here: BTreeSet<String> =
+            WASI.iter().flat_map(|(family, names)| names.split(' ').map(move |n| format!("{family}_{n}"))).collect();
+        let contract: BTreeSet<String> = sluice_abi::wasi::FUNCTIONS.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(here, contract);
         assert!(
             is_wasi("wasi_unstable", "fd_fdstat_get")

@@ -31,10 +31,7 @@ pub(crate) fn render(file: &Path, report: &Report) -> String {
 
 fn facts(out: &mut String, report: &Report) {
     let facts = &report.facts;
-    let abi = report.abi.map_or_else(
-        || "none that is known here".to_owned(),
-        |abi| format!("Proxy-Wasm {abi}"),
-    );
+    let abi = report.abi.map_or_else(|| "none that is known here".to_owned(), |abi| format!("Proxy-Wasm {abi}"));
     row(out, "ABI", &[abi]);
     row(out, "SDK", &[report.origin.sdk.unwrap_or("unknown")]);
     row(out, "language", &or(&report.origin.languages, "unknown"));
@@ -43,12 +40,7 @@ fn facts(out: &mut String, report: &Report) {
     row(
         out,
         "size",
-        &[format!(
-            "{} ({} bytes), {} of it code",
-            size(facts.size as u64),
-            facts.size,
-            size(facts.code_bytes as u64)
-        )],
+        &[format!("{} ({} bytes), {} of it code", size(facts.size as u64), facts.size, size(facts.code_bytes as u64))],
     );
     row(out, "memory", &[memory(report)]);
     let names = if facts.has_names {
@@ -74,14 +66,7 @@ fn sees(out: &mut String, report: &Report) {
         row(out, "", &["nothing"]);
     }
     for group in report.callbacks.chunk_by(|a, b| a.group == b.group) {
-        row(
-            out,
-            group[0].group,
-            &group
-                .iter()
-                .map(|callback| callback.sees)
-                .collect::<Vec<_>>(),
-        );
+        row(out, group[0].group, &group.iter().map(|callback| callback.sees).collect::<Vec<_>>());
     }
 }
 
@@ -104,11 +89,7 @@ fn needs(out: &mut String, report: &Report) {
         row(out, "", &imports.emscripten);
     }
     for missing in &imports.missing {
-        row(
-            out,
-            "MISSING",
-            &[format!("{} {}", missing.name, missing.kind)],
-        );
+        row(out, "MISSING", &[format!("{} {}", missing.name, missing.kind)]);
     }
     if report.facts.imports.is_empty() {
         row(out, "", &["nothing"]);
@@ -116,11 +97,7 @@ fn needs(out: &mut String, report: &Report) {
 }
 
 fn or<'a>(list: &'a [String], otherwise: &'a str) -> Vec<&'a str> {
-    if list.is_empty() {
-        vec![otherwise]
-    } else {
-        list.iter().map(String::as_str).collect()
-    }
+    if list.is_empty() { vec![otherwise] } else { list.iter().map(String::as_str).collect() }
 }
 
 /// A label and values, with commas between, broken into lines.

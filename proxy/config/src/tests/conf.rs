@@ -28,15 +28,8 @@ fn folder() -> PathBuf {
 fn load(path: &Path) -> Plan {
     let text = fs::read_to_string(path).unwrap();
     let name = path.display().to_string();
-    parse(
-        Source {
-            text: &text,
-            name: &name,
-            dir: path.parent().unwrap(),
-        },
-        &Disk,
-    )
-    .unwrap_or_else(|errors| panic!("{errors}"))
+    parse(Source { text: &text, name: &name, dir: path.parent().unwrap() }, &Disk)
+        .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 #[test]
@@ -44,10 +37,7 @@ fn every_file_parses() {
     let mut files = 0;
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
+        if path.extension().is_some_and(|extension| extension == "yaml") {
             let plan = load(&path);
             assert!(!plan.routes.is_empty(), "{}", path.display());
             files += 1;
@@ -71,18 +61,14 @@ fn secrets_lose_their_last_newline_and_are_watched() {
     let plan = load(&folder().join("secrets.yaml"));
     assert_eq!(plan.filters[0].env["TOKEN"], "not-a-real-token");
     assert_eq!(plan.filters[0].env["PRICE"], "5 $");
-    assert_eq!(
-        plan.routes[1].filters[0].config.as_deref(),
-        Some(r#"{"greeting":"hello from a file"}"#)
-    );
+    assert_eq!(plan.routes[1].filters[0].config.as_deref(), Some(r#"{"greeting":"hello from a file"}"#));
     assert_eq!(plan.secret_files.len(), 2);
 }
 
 /// `BLESS=1 cargo test -p sluice-config` writes the table anew.
 #[test]
 fn the_reference_says_what_the_schema_says() {
-    const BEGIN: &str =
-        "<!-- reference: made from the schema by `BLESS=1 cargo test -p sluice-config` -->\n";
+    const BEGIN: &str = "<!-- reference: made from the schema by `BLESS=1 cargo test -p sluice-config` -->\n";
     let path = folder().join("README.md");
     let text = fs::read_to_string(&path).unwrap();
     let (before, table) = text.split_once(BEGIN).unwrap();
@@ -90,20 +76,14 @@ fn the_reference_says_what_the_schema_says() {
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, format!("{before}{BEGIN}{made}")).unwrap();
     } else {
-        assert!(
-            table == made,
-            "conf/README.md is not what the schema says; run BLESS=1 cargo test -p sluice-config"
-        );
+        assert!(table == made, "conf/README.md is not what the schema says; run BLESS=1 cargo test -p sluice-config");
     }
 }
 
 fn reference(schema: &Value) -> String {
     let mut out = String::new();
     for (name, section) in schema["properties"].as_object().unwrap() {
-        out.push_str(&format!(
-            "\n## `{name}`\n\n{}\n\n",
-            text(&section["description"])
-        ));
+        out.push_str(&format!("\n## `{name}`\n\n{}\n\n", text(&section["description"])));
         out.push_str("| key | type | default | meaning |\n| --- | --- | --- | --- |\n");
         let before = out.len();
         rows(section, name, &mut out);
@@ -120,12 +100,7 @@ fn rows(schema: &Value, path: &str, out: &mut String) {
         let required = schema["required"].as_array().cloned().unwrap_or_default();
         for (key, property) in properties {
             let path = format!("{path}.{key}");
-            row(
-                property,
-                &path,
-                required.contains(&key.as_str().into()),
-                out,
-            );
+            row(property, &path, required.contains(&key.as_str().into()), out);
             rows(property, &path, out);
         }
     }
@@ -133,11 +108,7 @@ fn rows(schema: &Value, path: &str, out: &mut String) {
         rows(&schema["items"], &format!("{path}[]"), out);
     }
     if schema["additionalProperties"].is_object() {
-        rows(
-            &schema["additionalProperties"],
-            &format!("{path}.NAME"),
-            out,
-        );
+        rows(&schema["additionalProperties"], &format!("{path}.NAME"), out);
     }
     for form in schema["anyOf"].as_array().into_iter().flatten() {
         rows(form, path, out);
@@ -158,17 +129,8 @@ fn row(schema: &Value, path: &str, required: bool, out: &mut String) {
         title => title.replace('|', "\\|"),
     };
     let mut meaning = text(&schema["description"]).to_owned();
-    for word in schema["anyOf"][0]["oneOf"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|word| word["const"].is_string())
-    {
-        meaning.push_str(&format!(
-            " `{}`: {}",
-            text(&word["const"]),
-            text(&word["description"])
-        ));
+    for word in schema["anyOf"][0]["oneOf"].as_array().into_iter().flatten().filter(|word| word["const"].is_string()) {
+        meaning.push_str(&format!(" `{}`: {}", text(&word["const"]), text(&word["description"])));
     }
     out.push_str(&format!("| `{path}` | {kind} | {default} | {meaning} |\n"));
 }

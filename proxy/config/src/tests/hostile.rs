@@ -10,22 +10,13 @@ use crate::Errors;
 /// Sane errors: sorted, placed inside the file or right after it, and printable.
 fn check(text: &str, errors: &Errors) {
     assert!(!errors.errors.is_empty());
-    let lines = text
-        .split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
-        .count();
+    let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
     for error in &errors.errors {
-        assert!(
-            error.at.line >= 1 && error.at.line <= lines + 1,
-            "{error:?}"
-        );
+        assert!(error.at.line >= 1 && error.at.line <= lines + 1, "{error:?}");
         assert!(error.at.column >= 1, "{error:?}");
         assert!(!error.message.is_empty());
     }
-    assert!(
-        errors
-            .errors
-            .is_sorted_by_key(|error| (error.at.line, error.at.column))
-    );
+    assert!(errors.errors.is_sorted_by_key(|error| (error.at.line, error.at.column)));
     assert!(!errors.to_string().is_empty());
 }
 
@@ -43,20 +34,13 @@ fn aliases_cannot_multiply() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..40 {
         let before = format!("*a{}", level - 1);
-        text.push_str(&format!(
-            "a{level}: &a{level} [{}]\n",
-            vec![before; 9].join(", ")
-        ));
+        text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![before; 9].join(", ")));
     }
     let said = problems(&text);
     assert_eq!(said.len(), 1);
     assert!(said[0].contains("too many or too large"), "{said:?}");
     // One large text, repeated.
-    let text = format!(
-        "a: &a \"{}\"\nb: [{}]\n",
-        "x".repeat(1 << 20),
-        vec!["*a"; 1000].join(", ")
-    );
+    let text = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 1000].join(", "));
     assert!(problems(&text)[0].contains("too many or too large"));
 }
 
@@ -64,19 +48,9 @@ fn aliases_cannot_multiply() {
 fn variables_cannot_multiply() {
     let world = Memory::new().with_env("X", &"x".repeat(1 << 20));
     let text = format!("{BASE}admin: \"{}\"\n", "${X}".repeat(10_000));
-    assert!(
-        read_in(&world, &text)
-            .unwrap_err()
-            .to_string()
-            .contains("too large")
-    );
+    assert!(read_in(&world, &text).unwrap_err().to_string().contains("too large"));
     let text = format!("{BASE}admin: [{}]\n", vec!["\"${X}\""; 10_000].join(", "));
-    assert!(
-        read_in(&world, &text)
-            .unwrap_err()
-            .to_string()
-            .contains("too large")
-    );
+    assert!(read_in(&world, &text).unwrap_err().to_string().contains("too large"));
 }
 
 #[test]
@@ -86,28 +60,15 @@ fn secrets_cannot_multiply() {
         "{BASE}filters: {{ f: {{ source: {{ path: f }}, config: [{}] }} }}\n",
         vec!["{ file: s }"; 100].join(", ")
     );
-    assert!(
-        read_in(&world, &text)
-            .unwrap_err()
-            .to_string()
-            .contains("too large for a secret")
-    );
+    assert!(read_in(&world, &text).unwrap_err().to_string().contains("too large for a secret"));
 }
 
 #[test]
 fn depth_is_bounded() {
-    for text in [
-        "[".repeat(100_000),
-        "{a: ".repeat(100_000),
-        "- ".repeat(100_000),
-        "? ".repeat(100_000),
-    ] {
+    for text in ["[".repeat(100_000), "{a: ".repeat(100_000), "- ".repeat(100_000), "? ".repeat(100_000)] {
         let said = problems(&text);
         assert_eq!(said.len(), 1);
-        assert!(
-            said[0].contains("nested deeper") || said[0].contains("not valid YAML"),
-            "{said:?}"
-        );
+        assert!(said[0].contains("nested deeper") || said[0].contains("not valid YAML"), "{said:?}");
     }
     // Aliases count with their height.
     let mut text = String::from("a0: &a0 [x]\n");
@@ -131,12 +92,8 @@ fn much_of_anything_ends_soon() {
         "unknown filters",
         &format!(
             "filters:\n{}routes:\n{}",
-            many(5_000, |i| format!(
-                "  filter{i}: {{ source: {{ path: a }} }}\n"
-            )),
-            many(5_000, |i| format!(
-                "  - {{ match: {{ path: /{i} }}, filters: [filtre{i}] }}\n"
-            )),
+            many(5_000, |i| format!("  filter{i}: {{ source: {{ path: a }} }}\n")),
+            many(5_000, |i| format!("  - {{ match: {{ path: /{i} }}, filters: [filtre{i}] }}\n")),
         ),
     );
     soon("flow", &format!("a: [{}", "a,".repeat(1_000_000)));
@@ -149,17 +106,8 @@ fn much_of_anything_ends_soon() {
     soon("comments", &"#\n".repeat(2_000_000));
     soon("dashes", &"-\n".repeat(1_000_000));
     soon("duplicates", &"a: 1\n".repeat(200_000));
-    soon(
-        "regular expression",
-        &format!("{BASE}  - match: {{ path_regex: '(((a{{1000}}){{1000}}){{1000}})' }}\n"),
-    );
-    soon(
-        "deep regular expression",
-        &format!(
-            "routes: [{{ match: {{ path_regex: '{}' }} }}]",
-            "(".repeat(1_000_000)
-        ),
-    );
+    soon("regular expression", &format!("{BASE}  - match: {{ path_regex: '(((a{{1000}}){{1000}}){{1000}})' }}\n"));
+    soon("deep regular expression", &format!("routes: [{{ match: {{ path_regex: '{}' }} }}]", "(".repeat(1_000_000)));
 }
 
 /// Pieces that a file is made of, so that what is tried is often nearly right.

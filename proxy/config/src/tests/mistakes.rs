@@ -14,11 +14,7 @@ fn every_mistake_is_named_with_its_place() {
     for case in text.split("### ").skip(1) {
         let (title, rest) = case.split_once('\n').unwrap();
         let (file, _) = rest.split_once("=>\n").unwrap();
-        let said = if title.starts_with("after the base") {
-            problems_after_base(file)
-        } else {
-            problems(file)
-        };
+        let said = if title.starts_with("after the base") { problems_after_base(file) } else { problems(file) };
         made.push_str(&format!("### {title}\n{file}=>\n"));
         for line in said {
             made.push_str(&format!("  {line}\n"));
@@ -29,10 +25,7 @@ fn every_mistake_is_named_with_its_place() {
         fs::write(&path, &made).unwrap();
     }
     for (old, new) in text.split("### ").zip(made.split("### ")) {
-        assert!(
-            old.trim() == new.trim() || std::env::var_os("BLESS").is_some(),
-            "was:\n{old}\nis:\n{new}"
-        );
+        assert!(old.trim() == new.trim() || std::env::var_os("BLESS").is_some(), "was:\n{old}\nis:\n{new}");
     }
 }
 
@@ -51,10 +44,7 @@ routes:
 telemetry: { sampling: 7 }
 serveur: {}
 ";
-    let found: Vec<String> = problems(text)
-        .iter()
-        .map(|line| line.split(':').next().unwrap().to_owned())
-        .collect();
+    let found: Vec<String> = problems(text).iter().map(|line| line.split(':').next().unwrap().to_owned()).collect();
     // Not line 7 for `auth`: that it is broken does not make it unknown.
     assert_eq!(found, ["1", "5", "7", "8", "9", "10", "11"]);
 }
@@ -68,10 +58,7 @@ fn what_comes_from_the_environment_is_not_shown() {
     );
     let errors = read_in(&world, &text).unwrap_err();
     assert_eq!(errors.errors.len(), 3);
-    assert!(
-        !format!("{errors} {errors:?} {}", errors.to_json()).contains("hunter2"),
-        "{errors}"
-    );
+    assert!(!format!("{errors} {errors:?} {}", errors.to_json()).contains("hunter2"), "{errors}");
     assert!(lines(&errors)[0].contains("`${SECRET}` is not an address"));
 }
 
@@ -91,10 +78,7 @@ routes: [{ filters: [{ use: a, config: { key: { file: /etc/sluice/key } } }], re
     let plan = read_in(&world, text).unwrap();
     assert_eq!(plan.filters[0].vm_config, "hunter2");
     assert_eq!(plan.filters[0].env["KEY"], "hunter2");
-    assert_eq!(
-        plan.routes[0].filters[0].config.as_deref(),
-        Some(r#"{"key":"hunter2"}"#)
-    );
+    assert_eq!(plan.routes[0].filters[0].config.as_deref(), Some(r#"{"key":"hunter2"}"#));
     assert_eq!(plan.secret_files.len(), 1);
     assert!(!format!("{plan:?}").contains("hunter2"));
 }
@@ -108,8 +92,5 @@ fn a_byte_order_mark_moves_nothing() {
 #[test]
 fn columns_count_characters() {
     let found = problems("listeners: [{ address: \"ä\", b: 1 }]\nroutes: [{ respond: {} }]\n");
-    assert!(
-        found[1].starts_with("1:29 listeners[0].b: unknown key"),
-        "{found:?}"
-    );
+    assert!(found[1].starts_with("1:29 listeners[0].b: unknown key"), "{found:?}");
 }

@@ -19,14 +19,7 @@ routes: [{ upstream: app }]
 ";
 
 fn read_in(world: &Memory, text: &str) -> Result<Plan, Errors> {
-    parse(
-        Source {
-            text,
-            name: "sluice.yaml",
-            dir: Path::new("/etc/sluice"),
-        },
-        world,
-    )
+    parse(Source { text, name: "sluice.yaml", dir: Path::new("/etc/sluice") }, world)
 }
 
 fn read(text: &str) -> Result<Plan, Errors> {
@@ -40,15 +33,8 @@ fn problems(text: &str) -> Vec<String> {
 
 fn lines(errors: &Errors) -> Vec<String> {
     let line = |error: &crate::Error| {
-        let help = error
-            .help
-            .as_ref()
-            .map(|help| format!(" ({help})"))
-            .unwrap_or_default();
-        format!(
-            "{}:{} {}: {}{help}",
-            error.at.line, error.at.column, error.path, error.message
-        )
+        let help = error.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{}:{} {}: {}{help}", error.at.line, error.at.column, error.path, error.message)
     };
     errors.errors.iter().map(line).collect()
 }

@@ -7,10 +7,7 @@ use crate::plan::*;
 
 fn filter(text: &str) -> Filter {
     let text = format!("{BASE}filters: {{ f: {{ source: {{ path: f.wasm }}, {text} }} }}\n");
-    read(&text)
-        .unwrap_or_else(|errors| panic!("{errors}"))
-        .filters
-        .remove(0)
+    read(&text).unwrap_or_else(|errors| panic!("{errors}")).filters.remove(0)
 }
 
 #[test]
@@ -22,44 +19,19 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!(plan.server.workers, 0);
     assert_eq!(
         plan.reload,
-        Reload {
-            watch: true,
-            debounce: Duration::from_millis(100),
-            drain: Duration::from_secs(30),
-        }
+        Reload { watch: true, debounce: Duration::from_millis(100), drain: Duration::from_secs(30) }
     );
     assert!(plan.admin.is_none());
-    assert_eq!(
-        plan.telemetry.access_log,
-        Some(AccessLog {
-            path: None,
-            format: LogFormat::Json
-        })
-    );
+    assert_eq!(plan.telemetry.access_log, Some(AccessLog { path: None, format: LogFormat::Json }));
     assert!((plan.telemetry.sampling - 1.0).abs() < f64::EPSILON);
     assert_eq!(plan.telemetry.otlp, None);
-    let UpstreamKind::Servers(servers) = &plan.upstreams[0].kind else {
-        panic!("{plan:?}")
-    };
+    let UpstreamKind::Servers(servers) = &plan.upstreams[0].kind else { panic!("{plan:?}") };
     assert_eq!(servers.timeouts.connect, Duration::from_secs(5));
-    assert_eq!(
-        servers.endpoints,
-        [Endpoint {
-            host: "127.0.0.1".into(),
-            port: 9000,
-            weight: 1
-        }]
-    );
+    assert_eq!(servers.endpoints, [Endpoint { host: "127.0.0.1".into(), port: 9000, weight: 1 }]);
     assert_eq!(servers.http, UpstreamHttp::Auto);
     assert_eq!(plan.routes[0].matcher.path, PathMatch::Prefix("/".into()));
     assert_eq!(plan.routes[0].name, "/*");
-    assert_eq!(
-        plan.routes[0].at,
-        Position {
-            line: 3,
-            column: 10
-        }
-    );
+    assert_eq!(plan.routes[0].at, Position { line: 3, column: 10 });
     let filter = filter("");
     assert_eq!(filter.limits.memory, 64 << 20);
     assert_eq!(filter.limits.cpu_per_call, Duration::from_millis(10));
@@ -104,75 +76,34 @@ telemetry: { log: { level: info, format: human }, otlp: { endpoint: \"http://127
 reload: { watch: true, debounce: 100ms, drain: 30s }
 ";
     let plan = read(text).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(
-        plan.listeners[1].tls.as_ref().unwrap().cert,
-        PathBuf::from("/etc/sluice/cert.pem")
-    );
+    assert_eq!(plan.listeners[1].tls.as_ref().unwrap().cert, PathBuf::from("/etc/sluice/cert.pem"));
     assert_eq!(plan.listeners[2].address.to_string(), "0.0.0.0:8081");
     assert!(plan.listeners[2].h2c);
-    assert_eq!(
-        plan.filters[0].source,
-        Source::Path("/etc/sluice/../hello.wasm".into())
-    );
-    assert_eq!(
-        plan.filters[1].source,
-        Source::Build("/etc/sluice/auth".into())
-    );
+    assert_eq!(plan.filters[0].source, Source::Path("/etc/sluice/../hello.wasm".into()));
+    assert_eq!(plan.filters[1].source, Source::Build("/etc/sluice/auth".into()));
     assert_eq!(plan.filters[0].at, Position { line: 7, column: 3 });
     assert_eq!(plan.filters[0].isolation, Isolation::Request);
     assert_eq!(plan.filters[0].on_error, OnError::FailOpen);
-    assert_eq!(
-        plan.filters[0].capabilities.callouts,
-        Grant::Only(vec!["auth".into()])
-    );
+    assert_eq!(plan.filters[0].capabilities.callouts, Grant::Only(vec!["auth".into()]));
     assert_eq!(plan.filters[0].capabilities.foreign, Grant::Only(vec![]));
     assert_eq!(plan.filters[0].capabilities.wasi, Grant::All);
-    let UpstreamKind::Servers(auth) = &plan.upstreams[1].kind else {
-        panic!("{plan:?}")
-    };
+    let UpstreamKind::Servers(auth) = &plan.upstreams[1].kind else { panic!("{plan:?}") };
     assert_eq!(auth.endpoints[0].host, "::1");
-    assert_eq!(
-        auth.endpoints[1],
-        Endpoint {
-            host: "auth.local".into(),
-            port: 1,
-            weight: 3
-        }
-    );
+    assert_eq!(auth.endpoints[1], Endpoint { host: "auth.local".into(), port: 1, weight: 3 });
     assert!(auth.tls.as_ref().unwrap().verify);
     assert_eq!(
         plan.routes[0].filters,
-        [
-            UseFilter {
-                filter: 0,
-                config: None
-            },
-            UseFilter {
-                filter: 1,
-                config: Some(r#"{"scope":"v1"}"#.into())
-            },
-        ]
+        [UseFilter { filter: 0, config: None }, UseFilter { filter: 1, config: Some(r#"{"scope":"v1"}"#.into()) },]
     );
     let second = &plan.routes[1];
-    assert_eq!(
-        second.matcher.host,
-        HostMatch::Wildcard(".example.com".into())
-    );
+    assert_eq!(second.matcher.host, HostMatch::Wildcard(".example.com".into()));
     assert_eq!(second.matcher.path, PathMatch::Regex("/a[0-9]+$".into()));
-    assert_eq!(
-        second.matcher.headers,
-        [("x-a".into(), Some("1".into())), ("x-b".into(), None)]
-    );
+    assert_eq!(second.matcher.headers, [("x-a".into(), Some("1".into())), ("x-b".into(), None)]);
     assert_eq!(second.name, "GET *.example.com~/a[0-9]+$ x-a=1 x-b=*");
-    let Action::Respond(answer) = &second.action else {
-        panic!("{plan:?}")
-    };
+    let Action::Respond(answer) = &second.action else { panic!("{plan:?}") };
     assert_eq!((answer.status, answer.body.as_str()), (404, "gone"));
     assert_eq!(plan.services, [1]);
-    assert_eq!(
-        plan.telemetry.access_log.unwrap().path,
-        Some("/etc/sluice/access.log".into())
-    );
+    assert_eq!(plan.telemetry.access_log.unwrap().path, Some("/etc/sluice/access.log".into()));
 }
 
 #[test]
@@ -197,21 +128,14 @@ fn payloads_keep_their_order_and_kind() {
 
 #[test]
 fn a_block_of_text_passes_as_it_is() {
-    let text = format!(
-        "{BASE}filters:\n  f:\n    source: {{ path: f }}\n    config: |\n      rule one\n      rule $two\n"
-    );
-    assert_eq!(
-        read(&text).unwrap().filters[0].config,
-        "rule one\nrule $two\n"
-    );
+    let text =
+        format!("{BASE}filters:\n  f:\n    source: {{ path: f }}\n    config: |\n      rule one\n      rule $two\n");
+    assert_eq!(read(&text).unwrap().filters[0].config, "rule one\nrule $two\n");
 }
 
 #[test]
 fn variables_expand_in_values_and_nowhere_else() {
-    let world = Memory::new()
-        .with_env("N", "3")
-        .with_env("EMPTY", "")
-        .with_env("YAML", "{ a: 1 }");
+    let world = Memory::new().with_env("N", "3").with_env("EMPTY", "").with_env("YAML", "{ a: 1 }");
     let text = format!(
         "{BASE}server: {{ workers: \"${{N}}\" }}\nreload: {{ drain: \"${{N}}s\", watch: \"${{W:-false}}\" }}\nadmin:\n  address: :${{N}}\n\
          filters: {{ f: {{ source: {{ path: f }}, config: {{ \"${{N}}\": [\"${{N}}\", \"$$5 $x a$\", \"$${{N}}\", \"${{EMPTY}}-${{EMPTY:-e}}\", \"${{YAML}}\"] }} }} }}\n"
@@ -220,35 +144,16 @@ fn variables_expand_in_values_and_nowhere_else() {
     assert_eq!(plan.server.workers, 3);
     assert_eq!(plan.reload.drain, Duration::from_secs(3));
     assert!(!plan.reload.watch);
-    assert_eq!(
-        plan.filters[0].config,
-        r#"{"${N}":["3","$5 $x a$","${N}","-e","{ a: 1 }"]}"#
-    );
+    assert_eq!(plan.filters[0].config, r#"{"${N}":["3","$5 $x a$","${N}","-e","{ a: 1 }"]}"#);
 }
 
 #[test]
 fn units_mean_what_they_say() {
-    let sizes = [
-        ("512B", 512),
-        ("1KB", 1000),
-        ("1KiB", 1024),
-        ("2MB", 2_000_000),
-        ("1GiB", 1 << 30),
-    ];
+    let sizes = [("512B", 512), ("1KB", 1000), ("1KiB", 1024), ("2MB", 2_000_000), ("1GiB", 1 << 30)];
     for (text, bytes) in sizes {
-        assert_eq!(
-            filter(&format!("limits: {{ body_buffer: {text} }}"))
-                .limits
-                .body_buffer,
-            bytes
-        );
+        assert_eq!(filter(&format!("limits: {{ body_buffer: {text} }}")).limits.body_buffer, bytes);
     }
-    for (text, ms) in [
-        ("7ms", 7),
-        ("2s", 2_000),
-        ("2m", 120_000),
-        ("1h", 3_600_000),
-    ] {
+    for (text, ms) in [("7ms", 7), ("2s", 2_000), ("2m", 120_000), ("1h", 3_600_000)] {
         let limits = filter(&format!("limits: {{ cpu_start: {text} }}")).limits;
         assert_eq!(limits.cpu_start, Duration::from_millis(ms));
     }
@@ -256,10 +161,7 @@ fn units_mean_what_they_say() {
 
 #[test]
 fn off_is_off() {
-    let plan = read(&format!(
-        "{BASE}admin: off\ntelemetry: {{ access_log: false }}\nservices:\n"
-    ))
-    .unwrap();
+    let plan = read(&format!("{BASE}admin: off\ntelemetry: {{ access_log: false }}\nservices:\n")).unwrap();
     assert!(plan.admin.is_none() && plan.telemetry.access_log.is_none());
     let plan = read(&format!("{BASE}admin: {{}}\n")).unwrap();
     assert_eq!(plan.admin.unwrap().address.to_string(), "127.0.0.1:9901");
@@ -276,10 +178,7 @@ fn aliases_repeat_a_value() {
 #[test]
 fn digests_lose_their_prefix_and_case() {
     let digest = "AB".repeat(32);
-    assert_eq!(
-        filter(&format!("digest: \"sha256:{digest}\"")).digest,
-        Some("ab".repeat(32))
-    );
+    assert_eq!(filter(&format!("digest: \"sha256:{digest}\"")).digest, Some("ab".repeat(32)));
 }
 
 #[test]
@@ -291,9 +190,6 @@ routes:
   - { match: { path_prefix: // }, respond: {} }
 ";
     let plan = read(text).unwrap();
-    assert_eq!(
-        plan.routes[0].matcher.path,
-        PathMatch::Prefix("/api".into())
-    );
+    assert_eq!(plan.routes[0].matcher.path, PathMatch::Prefix("/api".into()));
     assert_eq!(plan.routes[1].matcher.path, PathMatch::default());
 }

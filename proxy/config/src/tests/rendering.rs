@@ -35,8 +35,7 @@ error: expected a mapping with the keys cert, key, found `true`
 
 #[test]
 fn errors_as_json() {
-    let errors =
-        read("listeners: [{ address: :8080 }]\nroutes: [{ respond: {} }]\nadmn: 1\n").unwrap_err();
+    let errors = read("listeners: [{ address: :8080 }]\nroutes: [{ respond: {} }]\nadmn: 1\n").unwrap_err();
     assert_eq!(
         errors.to_json(),
         json!({ "file": "sluice.yaml", "errors": [{
@@ -48,20 +47,10 @@ fn errors_as_json() {
 #[test]
 fn a_file_cannot_steer_the_terminal() {
     let long = "x".repeat(5000);
-    let rendered = read(&format!("\u{9b}31m: 1\n{long}: \"\\e[31m\"\n"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        !rendered.contains(|c: char| c.is_control() && c != '\n'),
-        "{rendered:?}"
-    );
-    let rendered = read(&format!("{long}: \"\\e[31m\"\n"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        !rendered.contains(|c: char| c.is_control() && c != '\n'),
-        "{rendered:?}"
-    );
+    let rendered = read(&format!("\u{9b}31m: 1\n{long}: \"\\e[31m\"\n")).unwrap_err().to_string();
+    assert!(!rendered.contains(|c: char| c.is_control() && c != '\n'), "{rendered:?}");
+    let rendered = read(&format!("{long}: \"\\e[31m\"\n")).unwrap_err().to_string();
+    assert!(!rendered.contains(|c: char| c.is_control() && c != '\n'), "{rendered:?}");
     assert!(rendered.lines().all(|line| line.len() < 400), "{rendered}");
 }
 
@@ -70,75 +59,25 @@ fn a_file_cannot_steer_the_terminal() {
 fn schema_and_reader_know_the_same_keys() {
     let places = [
         ("", "qqqqqqqq: 1", "/properties"),
-        (
-            "listeners: [{ ",
-            "qqqqqqqq: 1 }]",
-            "/properties/listeners/items/properties",
-        ),
-        (
-            "listeners: [{ tls: { ",
-            "qqqqqqqq: 1 } }]",
-            "/properties/listeners/items/properties/tls/properties",
-        ),
-        (
-            "filters: { f: { ",
-            "qqqqqqqq: 1 } }",
-            "/properties/filters/additionalProperties/properties",
-        ),
-        (
-            "upstreams: { u: { ",
-            "qqqqqqqq: 1 } }",
-            "/properties/upstreams/additionalProperties/properties",
-        ),
-        (
-            "routes: [{ ",
-            "qqqqqqqq: 1 }]",
-            "/properties/routes/items/properties",
-        ),
-        (
-            "routes: [{ match: { ",
-            "qqqqqqqq: 1 } }]",
-            "/properties/routes/items/properties/match/properties",
-        ),
-        (
-            "routes: [{ respond: { ",
-            "qqqqqqqq: 1 } }]",
-            "/properties/routes/items/properties/respond/properties",
-        ),
-        (
-            "server: { ",
-            "qqqqqqqq: 1 }",
-            "/properties/server/properties",
-        ),
-        (
-            "reload: { ",
-            "qqqqqqqq: 1 }",
-            "/properties/reload/properties",
-        ),
-        (
-            "admin: { ",
-            "qqqqqqqq: 1 }",
-            "/properties/admin/anyOf/1/properties",
-        ),
-        (
-            "telemetry: { ",
-            "qqqqqqqq: 1 }",
-            "/properties/telemetry/properties",
-        ),
+        ("listeners: [{ ", "qqqqqqqq: 1 }]", "/properties/listeners/items/properties"),
+        ("listeners: [{ tls: { ", "qqqqqqqq: 1 } }]", "/properties/listeners/items/properties/tls/properties"),
+        ("filters: { f: { ", "qqqqqqqq: 1 } }", "/properties/filters/additionalProperties/properties"),
+        ("upstreams: { u: { ", "qqqqqqqq: 1 } }", "/properties/upstreams/additionalProperties/properties"),
+        ("routes: [{ ", "qqqqqqqq: 1 }]", "/properties/routes/items/properties"),
+        ("routes: [{ match: { ", "qqqqqqqq: 1 } }]", "/properties/routes/items/properties/match/properties"),
+        ("routes: [{ respond: { ", "qqqqqqqq: 1 } }]", "/properties/routes/items/properties/respond/properties"),
+        ("server: { ", "qqqqqqqq: 1 }", "/properties/server/properties"),
+        ("reload: { ", "qqqqqqqq: 1 }", "/properties/reload/properties"),
+        ("admin: { ", "qqqqqqqq: 1 }", "/properties/admin/anyOf/1/properties"),
+        ("telemetry: { ", "qqqqqqqq: 1 }", "/properties/telemetry/properties"),
     ];
     let schema = schema();
     for (before, after, pointer) in places {
-        let properties = schema
-            .pointer(pointer)
-            .and_then(Value::as_object)
-            .unwrap_or_else(|| panic!("{pointer}"));
+        let properties = schema.pointer(pointer).and_then(Value::as_object).unwrap_or_else(|| panic!("{pointer}"));
         let listed: Vec<&str> = properties.keys().map(String::as_str).collect();
         let said = problems(&format!("{before}{after}\n"));
         let help = format!("known keys here: {})", listed.join(", "));
-        assert!(
-            said.iter().any(|line| line.ends_with(&help)),
-            "{pointer}: {said:#?}"
-        );
+        assert!(said.iter().any(|line| line.ends_with(&help)), "{pointer}: {said:#?}");
     }
 }
 
@@ -147,12 +86,7 @@ fn every_key_is_described() {
     fn walk(schema: &Value, path: &str) {
         for (key, property) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{key}");
-            assert!(
-                property["description"]
-                    .as_str()
-                    .is_some_and(|text| text.len() > 5),
-                "{path}"
-            );
+            assert!(property["description"].as_str().is_some_and(|text| text.len() > 5), "{path}");
             walk(property, &path);
         }
         for part in ["items", "additionalProperties"] {

@@ -40,8 +40,7 @@ fn an_endless_loop_ends_with_its_budget() {
 #[test]
 fn an_endless_loop_ends_even_after_the_ticker_slept() {
     let engine = engine();
-    let (mut sandbox, instance) =
-        sandbox(&engine, "(module (func (export \"f\") (loop br 0)))", Limits::default());
+    let (mut sandbox, instance) = sandbox(&engine, "(module (func (export \"f\") (loop br 0)))", Limits::default());
     let f = instance.get_typed_func::<(), ()>(sandbox.store(), "f").expect("exported");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(sandbox.call(&f, (), BUDGET).expect_err("crashes").kind, CrashKind::CpuExceeded);

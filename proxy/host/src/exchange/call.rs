@@ -166,7 +166,8 @@ impl Exchange {
         }
         // What it holds goes on without it, as if another callback had continued it.
         if let Some(inbox) = &self.inbox {
-            let held = [Direction::Request, Direction::Response].into_iter().filter(|d| slot.held(*d).stopped.is_some());
+            let held =
+                [Direction::Request, Direction::Response].into_iter().filter(|d| slot.held(*d).stopped.is_some());
             held.for_each(|direction| inbox.post(Event::Resume { filter: index, direction }));
         }
         None
@@ -208,7 +209,14 @@ struct Lent {
 }
 
 impl Lent {
-    fn give(guest: &mut Guest, mut message: Box<Message>, direction: Direction, phase: Phase, body: Body, writable: Writable) -> Self {
+    fn give(
+        guest: &mut Guest,
+        mut message: Box<Message>,
+        direction: Direction,
+        phase: Phase,
+        body: Body,
+        writable: Writable,
+    ) -> Self {
         let head = match phase {
             Phase::RequestHeaders => message.request.as_ref(),
             Phase::ResponseHeaders => message.response.as_ref(),

@@ -26,7 +26,12 @@ fn configuration(state: &mut State, buffer: BufferType) -> Result<Bytes, Status>
     }
 }
 
-pub(crate) fn proxy_get_buffer_bytes(state: &mut State, buffer: BufferType, start: u32, max_size: u32) -> Result<Value, Status> {
+pub(crate) fn proxy_get_buffer_bytes(
+    state: &mut State,
+    buffer: BufferType,
+    start: u32,
+    max_size: u32,
+) -> Result<Value, Status> {
     // In 32 bits their sum may wrap, which Envoy refuses; in 64 bits it cannot, so every pair means something.
     let (start, max) = (start as usize, max_size as usize);
     let bytes = match direction(buffer) {
@@ -52,7 +57,11 @@ pub(crate) fn proxy_set_buffer_bytes(
     let body = state.body_mut(direction).ok_or(Status::NotFound)?;
     // The guest could otherwise make the host hold any number of its own memories.
     if value.len().saturating_add(body.len()) > cap.saturating_mul(2).max(1 << 20) {
-        super::log::write(state, sluice_abi::LogLevel::Warn, b"proxy_set_buffer_bytes was refused: limits.body_buffer is reached");
+        super::log::write(
+            state,
+            sluice_abi::LogLevel::Warn,
+            b"proxy_set_buffer_bytes was refused: limits.body_buffer is reached",
+        );
         return Err(Status::BadArgument);
     }
     body.replace(start as usize, size as usize, value);
@@ -69,7 +78,8 @@ pub(crate) fn proxy_get_buffer_status(state: &mut State, buffer: BufferType) -> 
 
 /// 0.1.0 has one call for both configurations: the running callback says which.
 pub(crate) fn legacy_configuration(state: &mut State) -> Result<Value, Status> {
-    let buffer = if state.phase == Phase::Start { BufferType::VmConfiguration } else { BufferType::PluginConfiguration };
+    let buffer =
+        if state.phase == Phase::Start { BufferType::VmConfiguration } else { BufferType::PluginConfiguration };
     let bytes = configuration(state, buffer)?;
     Ok(if bytes.is_empty() { Value::Empty } else { Value::Shared(bytes) })
 }

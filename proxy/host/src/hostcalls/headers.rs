@@ -107,7 +107,12 @@ pub(crate) fn proxy_get_header_map_value(state: &mut State, map: MapType, key: &
     }
 }
 
-pub(crate) fn proxy_add_header_map_value(state: &mut State, map: MapType, key: &[u8], value: &[u8]) -> Result<(), Status> {
+pub(crate) fn proxy_add_header_map_value(
+    state: &mut State,
+    map: MapType,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), Status> {
     let head = write(state, map)?;
     if head.count() >= MAX_PAIRS || key.len() + value.len() > MAX_VALUE {
         return Err(Status::BadArgument);
@@ -115,7 +120,12 @@ pub(crate) fn proxy_add_header_map_value(state: &mut State, map: MapType, key: &
     head.add(key, value).map_err(|_| Status::BadArgument)
 }
 
-pub(crate) fn proxy_replace_header_map_value(state: &mut State, map: MapType, key: &[u8], value: &[u8]) -> Result<(), Status> {
+pub(crate) fn proxy_replace_header_map_value(
+    state: &mut State,
+    map: MapType,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), Status> {
     let head = write(state, map)?;
     if head.count() > MAX_PAIRS || key.len() + value.len() > MAX_VALUE {
         return Err(Status::BadArgument);

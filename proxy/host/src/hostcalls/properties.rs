@@ -34,7 +34,11 @@ pub(crate) fn proxy_set_property(state: &mut State, path: &[u8], value: &[u8]) -
     let message = state.message_mut().ok_or(Status::NotFound)?;
     let held: usize = message.properties.iter().map(|(p, v)| p.len() + v.len()).sum();
     if held + path.len() + value.len() > MAX_SET {
-        super::log::write(state, LogLevel::Warn, b"proxy_set_property was refused: 64 KiB for one exchange are reached");
+        super::log::write(
+            state,
+            LogLevel::Warn,
+            b"proxy_set_property was refused: 64 KiB for one exchange are reached",
+        );
         return Err(Status::NotFound);
     }
     match message.properties.iter_mut().find(|(p, _)| **p == *path) {
@@ -73,7 +77,8 @@ fn custom(message: &Message, path: &[u8], out: &mut Vec<u8>) -> Found {
         return text(out, value);
     }
     let route = message.facts.route.as_ref()?;
-    let same = |name: &str| name.len() == path.len() && name.bytes().zip(path).all(|(a, b)| a == *b || (a == b'.' && *b == 0));
+    let same =
+        |name: &str| name.len() == path.len() && name.bytes().zip(path).all(|(a, b)| a == *b || (a == b'.' && *b == 0));
     let (_, value) = route.properties.iter().find(|(name, _)| same(name))?;
     text(out, value.as_bytes())
 }

@@ -34,6 +34,10 @@ pub(crate) fn proxy_dequeue_shared_queue(state: &mut State, queue: u32) -> Resul
 }
 
 fn full(state: &mut State, what: &str) -> Status {
-    super::log::write(state, LogLevel::Warn, format!("a shared queue was not {what}: a limit is reached or nothing is granted").as_bytes());
+    super::log::write(
+        state,
+        LogLevel::Warn,
+        format!("a shared queue was not {what}: a limit is reached or nothing is granted").as_bytes(),
+    );
     Status::InternalFailure
 }

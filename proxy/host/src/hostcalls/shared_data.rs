@@ -7,7 +7,11 @@ use crate::{shared::Refused, state::State};
 
 pub(crate) fn proxy_set_shared_data(state: &mut State, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
     if !state.identity.grants.shared_data(state.identity.vm_id.as_bytes()) {
-        super::log::write(state, LogLevel::Warn, b"proxy_set_shared_data was refused: capabilities.shared_data does not name this vm_id");
+        super::log::write(
+            state,
+            LogLevel::Warn,
+            b"proxy_set_shared_data was refused: capabilities.shared_data does not name this vm_id",
+        );
         return Err(Status::InternalFailure);
     }
     match state.services.data.set(&state.identity.vm_id, key, value, cas) {

@@ -65,7 +65,11 @@ pub(crate) fn proxy_send_local_response(
     if state.effective != state.current {
         match state.paused.get(&state.effective) {
             Some(parked) => parked.inbox.post(Event::Reply(reply)),
-            None => super::log::write(state, LogLevel::Warn, b"proxy_send_local_response: the stream is not paused; ignored"),
+            None => super::log::write(
+                state,
+                LogLevel::Warn,
+                b"proxy_send_local_response: the stream is not paused; ignored",
+            ),
         }
     } else if !state.phase.is_stream() {
         super::log::write(state, LogLevel::Warn, b"proxy_send_local_response: no stream is open here; ignored");
