@@ -9,7 +9,8 @@ help: ## show this list
 run: setup ## build the filters and the proxy, then serve conf/quickstart.yaml
 	@exec tools/run.sh
 
-test: setup filters ## build every guest from source, run all tests, end with the counts
+test: filters ## build every guest from source, run all tests, end with the counts
+	@tools/prepare.sh tests
 	@tools/test.sh
 
 lint: ## format check and clippy, as in continuous integration
@@ -19,5 +20,5 @@ setup: ## check, and where it can be done install, what builds the proxy and the
 	@tools/prepare.sh
 	@tools/guest-toolchain.sh setup || test $$? -eq 3
 
-filters: ## build every filter and every test guest (3 = all but the Go ones, which were named)
+filters: setup ## build every filter and every test guest (3 = all but the Go ones, which were named)
 	@tools/build-guests.sh all || test $$? -eq 3

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Checks what builds the proxy itself: Rust, a C compiler and cmake (both for C libraries below Pingora).
+# Checks what builds the proxy itself: Rust, a C compiler and cmake (both for C libraries below Pingora); with `tests`
+# also what the tests run beside it: a real nginx.
 #
-#   tools/prepare.sh
+#   tools/prepare.sh [tests]
 #
 # On Debian and its children, as root, it installs the last two and says so; elsewhere it prints the command to run.
 # What builds the guests is checked by tools/guest-toolchain.sh. Exit status: 0 all there, 1 something is missing.
@@ -27,25 +28,30 @@ fi
 packages=()
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v cmake >/dev/null || packages+=(cmake)
+tools=(cc cmake)
+if [[ ${1:-} == tests ]]; then
+  command -v nginx >/dev/null || packages+=(nginx-light)
+  tools+=(nginx)
+fi
 
 if [[ ${#packages[@]} -gt 0 ]]; then
   if command -v apt-get >/dev/null && [[ $(id -u) == 0 ]]; then
-    say "a C library below Pingora needs them, so: apt-get install ${packages[*]}"
+    say "missing, so: apt-get install ${packages[*]}"
     # What went wrong shows below: what counts is whether the tools are there.
     apt-get update -qq >&2 || say "apt-get update failed"
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${packages[@]}" >&2 || say "apt-get install failed"
   elif command -v apt-get >/dev/null; then
     say "missing, and not root, so run:  sudo apt-get update && sudo apt-get install -y ${packages[*]}"
   elif command -v dnf >/dev/null; then
-    say "missing, so run:  sudo dnf install -y gcc cmake"
+    say "missing, so run:  sudo dnf install -y ${packages[*]/nginx-light/nginx}"
   elif command -v brew >/dev/null; then
-    say "missing, so run:  xcode-select --install; brew install cmake"
+    say "missing, so run:  xcode-select --install; brew install cmake nginx"
   else
-    say "missing: install a C compiler (cc) and cmake with the package manager of this system."
+    say "missing: install ${packages[*]} with the package manager of this system."
   fi
 fi
 
-for tool in cc cmake; do
+for tool in "${tools[@]}"; do
   command -v "$tool" >/dev/null || { say "$tool is missing"; exit 1; }
 done
 say "proxy: ready ($version)"

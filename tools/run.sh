@@ -3,8 +3,8 @@
 #
 #   tools/run.sh
 #
-# Without Go it serves conf/quickstart-rust.yaml and says so. The proxy takes the place of this script, so that Ctrl-C
-# reaches it and the exit status is its own.
+# Without Go it serves conf/quickstart-rust.yaml and says so. On a terminal the proxy gets a process group of its own in
+# the foreground: Ctrl-C then reaches it alone, make does not die of it, and the exit status is the proxy's own.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -42,4 +42,10 @@ With Go, this command serves conf/quickstart.yaml, a chain of a Rust filter and 
 
 EOF
 fi
-exec "${CARGO_TARGET_DIR:-target}/release/sluice" run -c "$config"
+sluice=${CARGO_TARGET_DIR:-target}/release/sluice
+if [[ -t 0 ]]; then
+  set -m
+  "$sluice" run -c "$config"
+else
+  exec "$sluice" run -c "$config"
+fi

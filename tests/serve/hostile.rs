@@ -99,7 +99,7 @@ fn wild_calls_get_the_status_that_the_abi_names() {
 fn a_trap_costs_its_own_request_and_the_guest_comes_back() {
     let trap = fixture("trap");
     let yaml = chain_yaml(&[("t", &trap, "")], None, "server: { workers: 1 }\n");
-    let mut proxy = Proxy::start(&yaml);
+    let proxy = Proxy::start(&yaml);
     let mut client = proxy.client();
     for phase in ["request_headers", "request_body", "response_headers"] {
         let failed = client.request("POST /", &[&format!("x-trap: {phase}")], "body");

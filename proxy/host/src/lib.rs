@@ -40,5 +40,10 @@ pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
 pub use outside::{CrashReport, LogLine, Outside};
 pub use step::{Fault, Phase, Reply, Step, Token};
 
-pub use sluice_abi::{AbiVersion, LogLevel, hostcalls::Hostcall};
+pub use sluice_abi::{
+    AbiVersion, LogLevel,
+    callbacks::ALLOCATORS,
+    hostcalls::{EMSCRIPTEN, Hostcall},
+    wasi as wasi_names,
+};
 pub use sluice_engine::{Code, CodeError, Crash, CrashKind, Digest, EngineOptions, Facts, Import, ImportKind};

@@ -182,7 +182,7 @@ pub(crate) fn link(linker: &mut Linker<Held>) -> wasmtime::Result<()> {
     type C<'a> = Caller<'a, Held>;
     for module in MODULES {
         macro_rules! define {
-            ($name:literal, |$c:ident, $($p:ident: $t:ty),*| $body:expr) => {
+            ($name:literal, |$c:ident $(, $p:ident: $t:ty)*| $body:expr) => {
                 linker.func_wrap(module, $name, |mut $c: C<'_>, $($p: $t),*| -> i32 {
                     if !granted(&$c, $name) {
                         return errno::NOTCAPABLE;

@@ -18,6 +18,7 @@ use crate::{
     cause::Cause,
     context::Context,
     framing::{Framing, FramingModule},
+    heads::lend_both,
     response::settle,
 };
 
@@ -128,48 +129,49 @@ pub(crate) async fn through_filters(
         return Ok(Some(answer));
     }
     ctx.response_begun = true;
-    let length = answer.body.len();
     if !no_body {
-        answer.head.insert_header(CONTENT_LENGTH, length)?;
+        answer.head.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }
-    let mut step = crate::heads::lend_both(exchange, session, &mut answer.head, |e| e.response_headers(no_body));
-    loop {
-        match settle(session, exchange, &mut answer.head, step, Direction::Response).await {
-            Step::Continue if exchange.headers_passed(Direction::Response) => break,
-            Step::Continue | Step::Hold => return Ok(Some(answer)),
-            other => step = other,
-        }
-        match step {
-            Step::Reply(reply) => return note_reply(ctx, *reply, grpc).map(Some),
-            Step::Fail(fault) => {
-                let cause = Cause::fault(&fault);
-                let answer = Answer::cause(&cause, grpc)?;
-                ctx.cause = Some(cause);
-                return Ok(Some(answer));
-            }
-            Step::Reset => return Ok(None),
-            Step::Continue | Step::Hold => break,
-        }
+    let step = lend_both(exchange, session, &mut answer.head, |e| e.response_headers(no_body));
+    let step = settle(session, exchange, &mut answer.head, step, Direction::Response).await;
+    match next(ctx, step, grpc)? {
+        Next::GoOn if !no_body => {}
+        Next::GoOn => return Ok(Some(answer)),
+        Next::Instead(other) => return Ok(Some(*other)),
+        Next::Close => return Ok(None),
     }
-    if no_body {
-        return Ok(Some(answer));
-    }
+    let Some(exchange) = ctx.exchange.as_mut() else { return Ok(Some(answer)) };
     let body = std::mem::take(&mut answer.body);
-    let step = crate::heads::lend_both(exchange, session, &mut answer.head, |e| e.response_body(body, true));
-    match settle(session, exchange, &mut answer.head, step, Direction::Response).await {
-        Step::Continue | Step::Hold => {
-            answer.body = exchange.take_body(Direction::Response).0;
-            Ok(Some(answer))
-        }
-        Step::Reply(reply) => note_reply(ctx, *reply, grpc).map(Some),
+    let step = lend_both(exchange, session, &mut answer.head, |e| e.response_body(body, true));
+    let step = settle(session, exchange, &mut answer.head, step, Direction::Response).await;
+    answer.body = exchange.take_body(Direction::Response).0;
+    match next(ctx, step, grpc)? {
+        Next::GoOn => Ok(Some(answer)),
+        Next::Instead(other) => Ok(Some(*other)),
+        Next::Close => Ok(None),
+    }
+}
+
+/// What a step of the response's filters means for an answer that is under way.
+enum Next {
+    GoOn,
+    /// A filter answered with something else, or failed.
+    Instead(Box<Answer>),
+    Close,
+}
+
+fn next(ctx: &mut Context, step: Step, grpc: bool) -> Result<Next> {
+    Ok(match step {
+        Step::Continue | Step::Hold => Next::GoOn,
+        Step::Reset => Next::Close,
+        Step::Reply(reply) => Next::Instead(Box::new(note_reply(ctx, *reply, grpc)?)),
         Step::Fail(fault) => {
             let cause = Cause::fault(&fault);
             let answer = Answer::cause(&cause, grpc)?;
             ctx.cause = Some(cause);
-            Ok(Some(answer))
+            Next::Instead(Box::new(answer))
         }
-        Step::Reset => Ok(None),
-    }
+    })
 }
 
 /// Remembers for the log who answered.

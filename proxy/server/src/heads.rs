@@ -22,7 +22,7 @@ pub(crate) struct Response {
 }
 
 macro_rules! fields {
-    ($name:ident, |$s:ident| $touch:expr) => {
+    ($name:ident, |$s:ident| $touch:block) => {
         impl Fields for $name {
             fn fields(&self) -> &HeaderMap {
                 &self.header.headers
@@ -31,13 +31,13 @@ macro_rules! fields {
             // Names and values were checked by the host, so that none of these can be refused.
             fn append(&mut self, name: HeaderName, value: HeaderValue) {
                 let $s = &mut *self;
-                $touch;
+                $touch
                 let _ = self.header.append_header(name, value);
             }
 
             fn insert(&mut self, name: HeaderName, value: HeaderValue) {
                 let $s = &mut *self;
-                $touch;
+                $touch
                 let _ = self.header.insert_header(name, value);
             }
 
@@ -46,7 +46,7 @@ macro_rules! fields {
                     return;
                 }
                 let $s = &mut *self;
-                $touch;
+                $touch
                 // The map fills a gap with its last entry. To keep the order, everything behind the gap is taken out
                 // from the end (which moves nothing) and put back.
                 let behind: Vec<HeaderName> =
@@ -62,7 +62,7 @@ macro_rules! fields {
 
             fn clear(&mut self) {
                 let $s = &mut *self;
-                $touch;
+                $touch
                 let names: Vec<HeaderName> = self.header.headers.keys().cloned().collect();
                 names.iter().rev().for_each(|n| drop(self.header.remove_header(n)));
             }
@@ -86,8 +86,10 @@ fn pairs_behind<'a>(
     pairs
 }
 
-fields!(Request, |s| s.changed = true);
-fields!(Response, |_s| ());
+fields!(Request, |s| {
+    s.changed = true;
+});
+fields!(Response, |_s| {});
 
 impl RequestFields for Request {
     fn method(&self) -> &[u8] {

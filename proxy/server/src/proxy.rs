@@ -206,7 +206,7 @@ fn finish(session: &mut Session, ctx: &mut Context) {
         None => {
             // No response was sent, so there is no head to read.
             exchange.message().response = None;
-            crate::heads::with_request(exchange, session, |e| e.finish()).0;
+            crate::heads::with_request(exchange, session, |e| e.finish());
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     /// The embedded echo.
     Echo,
     /// Real servers.
-    Servers(Servers),
+    Servers(Box<Servers>),
 }
 
 /// Endpoints in the order in which they take turns.
@@ -68,7 +68,7 @@ impl Upstream {
     pub(crate) fn build(plan: &plan::Upstream, number: u64) -> Result<Self, UpstreamError> {
         let kind = match &plan.kind {
             plan::UpstreamKind::Echo => Kind::Echo,
-            plan::UpstreamKind::Servers(servers) => Kind::Servers(Servers::build(servers, number)?),
+            plan::UpstreamKind::Servers(servers) => Kind::Servers(Box::new(Servers::build(servers, number)?)),
         };
         Ok(Self { name: plan.name.clone(), kind })
     }

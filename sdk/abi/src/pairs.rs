@@ -92,10 +92,13 @@ impl<'a> Pairs<'a> {
     }
 }
 
+/// Shows every pair of a map to the function it is given.
+pub type Visit<'a> = dyn Fn(&mut dyn FnMut(&[u8], &[u8])) + 'a;
+
 /// Writes a map. `visit` is called twice and must show the same pairs both times.
 ///
 /// An empty map writes nothing at all: that is what both SDKs read as empty.
-pub fn encode(out: &mut Vec<u8>, visit: &dyn Fn(&mut dyn FnMut(&[u8], &[u8]))) {
+pub fn encode(out: &mut Vec<u8>, visit: &Visit<'_>) {
     let start = out.len();
     let mut count = 0u32;
     out.extend_from_slice(&[0; 4]);
@@ -142,7 +145,7 @@ mod tests {
     fn the_worked_example_has_these_bytes() {
         let mut out = Vec::new();
         encode_slice(&mut out, &[("a", "1"), ("b", "22")]);
-        assert_eq!(out, b"\x02\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0a\01\0b\022\0");
+        assert_eq!(out, b"\x02\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0a\x001\0b\x0022\0");
     }
 
     #[test]

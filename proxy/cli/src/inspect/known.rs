@@ -1,43 +1,14 @@
 //! Names of the contract that `inspect` reads beside the hostcall table, and a word for each callback.
 //!
-//! A test holds every list here against the tables of the contract itself.
+//! A test holds the words here against the table of the contract itself.
 
-/// The guest's allocator, preferred name first.
-pub(crate) const ALLOCATORS: [&str; 2] = ["proxy_on_memory_allocate", "malloc"];
+use sluice_host::wasi_names;
 
-/// What the runtime of Emscripten imports from `env`.
-pub(crate) const EMSCRIPTEN: [&str; 2] = ["emscripten_notify_memory_growth", "pthread_equal"];
-
-/// Both names of WASI preview 1.
-const WASI_MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
-
-/// Every function of WASI preview 1, by the part of its name before the first `_`.
-const WASI: &[(&str, &str)] = &[
-    ("args", "get sizes_get"),
-    ("clock", "res_get time_get"),
-    ("environ", "get sizes_get"),
-    (
-        "fd",
-        "advise allocate close datasync fdstat_get fdstat_set_flags fdstat_set_rights filestat_get filestat_set_size \
-         filestat_set_times pread prestat_dir_name prestat_get pwrite read readdir renumber seek sync tell write",
-    ),
-    (
-        "path",
-        "create_directory filestat_get filestat_set_times link open readlink remove_directory rename symlink unlink_file",
-    ),
-    ("poll", "oneoff"),
-    ("proc", "exit raise"),
-    ("random", "get"),
-    ("sched", "yield"),
-    ("sock", "accept recv send shutdown"),
-];
+pub(crate) use sluice_host::{ALLOCATORS, EMSCRIPTEN};
 
 /// Whether this import is a function of WASI preview 1.
 pub(crate) fn is_wasi(module: &str, name: &str) -> bool {
-    let Some((family, rest)) = name.split_once('_') else {
-        return false;
-    };
-    WASI_MODULES.contains(&module) && WASI.iter().any(|(f, names)| *f == family && names.split(' ').any(|n| n == rest))
+    wasi_names::MODULES.contains(&module) && wasi_names::FUNCTIONS.contains(&name)
 }
 
 /// A callback that a module exports.
@@ -102,21 +73,5 @@ mod tests {
         let contract: BTreeSet<&str> = sluice_abi::callbacks::CALLBACKS.iter().copied().collect();
         assert_eq!(here, contract);
         assert_eq!(here.len(), CALLBACKS.len(), "one of them stands here twice");
-    }
-
-    #[test]
-    fn the_names_are_those_of_the_contract() {
-        assert_eq!(ALLOCATORS, sluice_abi::callbacks::ALLOCATORS);
-        assert_eq!(EMSCRIPTEN, sluice_abi::hostcalls::EMSCRIPTEN);
-        assert_eq!(WASI_MODULES, sluice_abi::wasi::MODULES);
-        let here: BTreeSet<String> =
-            WASI.iter().flat_map(|(family, names)| names.split(' ').map(move |n| format!("{family}_{n}"))).collect();
-        let contract: BTreeSet<String> = sluice_abi::wasi::FUNCTIONS.iter().map(|name| (*name).to_owned()).collect();
-        assert_eq!(here, contract);
-        assert!(
-            is_wasi("wasi_unstable", "fd_fdstat_get")
-                && !is_wasi("env", "fd_write")
-                && !is_wasi("wasi_unstable", "fd_x")
-        );
     }
 }
