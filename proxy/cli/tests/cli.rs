@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };

@@ -1,13 +1,6 @@
 //! One configured filter: its code linked, its guests pooled. Immutable and shared by all requests.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sluice_abi::{AbiVersion, hostcalls::Hostcall};
@@ -162,8 +155,6 @@ pub struct Filter {
     pub(crate) fail_open: bool,
     pub(crate) cpu_per_request: Duration,
     pub(crate) exports: Exports,
-    /// A body of it changed its length once: see [`Filter::may_resize`].
-    resizes: AtomicBool,
 }
 
 /// What of the callback table matters before a guest is entered.
@@ -187,7 +178,6 @@ impl Filter {
             fail_open: spec.fail_open,
             cpu_per_request: spec.cpu_per_request,
             exports,
-            resizes: AtomicBool::new(false),
         }
     }
 
@@ -214,15 +204,6 @@ impl Filter {
     /// Number of root contexts, one for each configuration.
     pub fn roots(&self) -> usize {
         self.blueprint.identity.configs.len()
-    }
-
-    /// Whether a body of this filter changed its length once.
-    pub fn may_resize(&self) -> bool {
-        self.resizes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn resized(&self) {
-        self.resizes.store(true, Ordering::Relaxed);
     }
 }
 

@@ -66,9 +66,6 @@ impl Exchange {
             return Verdict::Continue;
         };
         slot.used += took;
-        if body.changed() && body.len() != before {
-            filter.resized();
-        }
         slot.held_mut(direction).body = body;
         let verdict = match result {
             Err(crash) => return self.crashed(index, entered, phase, &crash),

@@ -1,0 +1,146 @@
+//! Envoy in front of an origin, with one worker.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::LazyLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    bootstrap::{self, bootstrap},
+    harness::root,
+    plan::Filter,
+    side::{Side, Sync},
+};
+
+/// The binary, or what to install.
+pub static BINARY: LazyLock<Result<String, String>> = LazyLock::new(|| {
+    let output = Command::new(root().join("tools/envoy.sh")).output().map_err(|e| format!("tools/envoy.sh: {e}"))?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+});
+
+/// One process of Envoy; it is stopped when this is dropped.
+pub struct Envoy {
+    child: Child,
+    dir: TempDir,
+    main: Option<SocketAddr>,
+    sync: Option<SocketAddr>,
+}
+
+fn spawn(dir: &Path, filters: &[Filter], upstream: SocketAddr) -> Child {
+    let file = dir.join("envoy.json");
+    fs::write(&file, bootstrap(filters, upstream)).unwrap();
+    Command::new(BINARY.as_ref().unwrap())
+        .arg("-c")
+        .arg(&file)
+        .arg("--admin-address-path")
+        .arg(dir.join("admin"))
+        // %j is the message with its line ends escaped, so that a line of the file is a line of the log.
+        .args(["--log-format", r#"{"level":"%l","message":"%j"}"#])
+        .args(["--concurrency", "1", "--disable-hot-restart", "-l", "info", "--component-log-level", "wasm:trace"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(dir.join("envoy.log")).unwrap())
+        .spawn()
+        .unwrap()
+}
+
+impl Envoy {
+    pub fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
+        let dir = TempDir::new().unwrap();
+        let child = spawn(dir.path(), filters, upstream);
+        let mut envoy = Self { child, dir, main: None, sync: None };
+        envoy.until(|e| {
+            let admin = fs::read_to_string(e.dir.path().join("admin")).unwrap_or_default();
+            admin.parse().is_ok_and(|a| get(a, "/ready").starts_with("HTTP/1.1 200"))
+        });
+        let admin = fs::read_to_string(envoy.dir.path().join("admin")).unwrap().parse().unwrap();
+        let answer = get(admin, "/listeners?format=json");
+        let listeners: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let find = |name: &str| {
+            let all = listeners["listener_statuses"].as_array().unwrap();
+            let at = &all.iter().find(|l| l["name"] == name).unwrap()["local_address"]["socket_address"];
+            format!("{}:{}", at["address"].as_str().unwrap(), at["port_value"]).parse().unwrap()
+        };
+        envoy.main = Some(find(bootstrap::MAIN));
+        envoy.sync = Some(find(bootstrap::SYNC));
+        envoy
+    }
+
+    /// Starts one that has to refuse, and returns what its guests said.
+    pub fn refused(filters: &[Filter], upstream: SocketAddr) -> Vec<String> {
+        let dir = TempDir::new().unwrap();
+        let status = spawn(dir.path(), filters, upstream).wait().unwrap();
+        assert!(!status.success(), "Envoy takes what it must refuse");
+        guest_lines(&fs::read_to_string(dir.path().join("envoy.log")).unwrap())
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("envoy.log")).unwrap()
+    }
+
+    fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !done(self) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("Envoy ended ({status}):\n{}", self.log());
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "Envoy does not start:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Side for Envoy {
+    fn address(&self) -> SocketAddr {
+        self.main.unwrap()
+    }
+
+    fn sync(&self) -> Sync {
+        Sync { address: self.sync.unwrap(), path: "/" }
+    }
+
+    fn guest_log(&self) -> Vec<String> {
+        guest_lines(&self.log())
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
+    let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// `wasm log <plugin> <root id> <vm id>: <text>`, of which the root id is empty here.
+fn guest_lines(log: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in log.lines() {
+        let Ok(fields) = serde_json::from_str::<Value>(line) else { continue };
+        let message = fields["message"].as_str().unwrap_or_default();
+        let Some((names, text)) = message.strip_prefix("wasm log").and_then(|m| m.split_once(": ")) else { continue };
+        let level = match fields["level"].as_str().unwrap_or_default() {
+            "warning" => "warn",
+            other => other,
+        };
+        lines.push(format!("{} {level} {text}", names.split_whitespace().next().unwrap_or("-")));
+    }
+    lines
+}

@@ -1,0 +1,36 @@
+//! One proxy of the two, as much as the comparison needs of it: an address, a barrier, the log of its guests.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// A barrier: a proxy with one worker that has answered here has treated all that came before.
+#[derive(Clone)]
+pub struct Sync {
+    pub address: SocketAddr,
+    pub path: &'static str,
+}
+
+impl Sync {
+    /// Twice: what came together with the first one may have been treated after it.
+    pub fn wait(&self) {
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(self.address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            write!(stream, "GET {} HTTP/1.1\r\nHost: sync\r\nConnection: close\r\n\r\n", self.path).unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            assert!(answer.starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+}
+
+/// A running proxy.
+pub trait Side {
+    fn address(&self) -> SocketAddr;
+    fn sync(&self) -> Sync;
+    /// All that guests have logged so far, as `<filter> <level> <text>`.
+    fn guest_log(&self) -> Vec<String>;
+}

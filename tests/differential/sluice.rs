@@ -1,0 +1,93 @@
+//! Sluice in front of an origin, with one worker.
+
+use std::net::SocketAddr;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    harness::Proxy,
+    plan::Filter,
+    side::{Side, Sync},
+};
+
+const SYNC: &str = "/-/sync";
+
+/// One process of Sluice.
+pub struct Sluice(Proxy);
+
+/// JSON is YAML, so no text needs quoting by hand.
+fn configuration(filters: &[Filter], upstream: SocketAddr) -> String {
+    let mut declared = Map::new();
+    for f in filters {
+        let env: Map<String, Value> = f.env.iter().map(|(n, v)| ((*n).to_owned(), json!(v))).collect();
+        declared.insert(
+            f.name.to_owned(),
+            json!({
+                "source": { "path": f.module },
+                "vm_id": f.name,
+                "config": f.config,
+                "vm_config": f.vm_config,
+                "env": env,
+                // Budgets are not what is compared.
+                "limits": { "cpu_per_call": "5s", "cpu_per_request": "10s", "cpu_start": "30s" },
+            }),
+        );
+    }
+    let names: Vec<&str> = filters.iter().map(|f| f.name).collect();
+    json!({
+        "listeners": [{ "address": "127.0.0.1:0" }],
+        "filters": declared,
+        "upstreams": { "up": { "endpoints": [upstream.to_string()] } },
+        "routes": [
+            { "name": "sync", "match": { "path": SYNC }, "respond": { "status": 204 } },
+            { "name": "main", "filters": names, "upstream": "up" },
+        ],
+        "server": { "workers": 1 },
+        "telemetry": { "log": { "level": "trace", "format": "json" } },
+    })
+    .to_string()
+}
+
+impl Sluice {
+    pub fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
+        Self(Proxy::start(&configuration(filters, upstream)))
+    }
+
+    /// Starts one that has to refuse, and returns what its guests said.
+    pub fn refused(filters: &[Filter], upstream: SocketAddr) -> Vec<String> {
+        guest_lines(&Proxy::refused(&configuration(filters, upstream)))
+    }
+
+    pub fn log(&self) -> String {
+        self.0.log()
+    }
+}
+
+impl Side for Sluice {
+    fn address(&self) -> SocketAddr {
+        self.0.addresses[0]
+    }
+
+    fn sync(&self) -> Sync {
+        Sync { address: self.0.addresses[0], path: SYNC }
+    }
+
+    fn guest_log(&self) -> Vec<String> {
+        guest_lines(&self.0.log())
+    }
+}
+
+/// Lines of guests are the ones that name a filter and a context.
+fn guest_lines(log: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in log.lines() {
+        let Ok(Value::Object(fields)) = serde_json::from_str(line) else { continue };
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        if fields.contains_key("filter") && fields.contains_key("context") {
+            let critical = fields.get("critical").is_some();
+            let level = if critical { "critical".to_owned() } else { text("level").to_lowercase() };
+            lines.push(format!("{} {level} {}", text("filter"), text("message")));
+        }
+    }
+    lines
+}
