@@ -12,6 +12,7 @@
 mod harness;
 
 mod bodies;
+mod callouts;
 mod chain;
 mod conf;
 mod errors;

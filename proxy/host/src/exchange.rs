@@ -87,6 +87,8 @@ struct Half {
     trailers_passed: bool,
     /// A filter answered, failed or closed: no more callbacks in this direction.
     closed: bool,
+    /// The head has come.
+    begun: bool,
     /// A filter changed a body's bytes.
     edited: bool,
     /// How long the body is going to be, where the head said so.
@@ -166,11 +168,13 @@ impl Exchange {
 
     /// The request's head has come; `message().request` holds it. `end`: no body and no trailers follow.
     pub fn request_headers(&mut self, end: bool) -> Step {
+        self.request.begun = true;
         self.run_headers(Direction::Request, 0, end)
     }
 
     /// The response's head has come; `message().response` holds it. `end`: no body and no trailers follow.
     pub fn response_headers(&mut self, end: bool) -> Step {
+        self.response.begun = true;
         self.run_headers(Direction::Response, 0, end)
     }
 
@@ -251,7 +255,15 @@ impl Exchange {
                 Some(position) => self.resume(direction, position),
                 None => Step::Continue,
             },
-            Event::Reply(reply) => self.replied(Direction::Request, reply),
+            Event::Callout { filter, call, outcome } => {
+                let holds = |e: &Self, d: Direction| e.slots.get(filter).is_some_and(|s| s.held(d).stopped.is_some());
+                let direction = if holds(self, Direction::Request) { Direction::Request } else { Direction::Response };
+                match self.callout(filter, call, outcome) {
+                    Verdict::Continue => Step::Hold,
+                    verdict => self.stop(direction, verdict),
+                }
+            }
+            Event::Reply(reply) => self.replied(self.open_half(), reply),
             Event::Close => {
                 self.close();
                 Step::Reset
@@ -284,6 +296,12 @@ impl Exchange {
     /// The exchange is over: every open context gets done, log and delete. Called by `Drop` if nobody did.
     pub fn finish(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
+            // A callout's outcome that found the stream waiting is not lost when the stream ends first.
+            while let Some(event) = self.inbox.as_ref().and_then(|inbox| inbox.try_next()) {
+                if let Event::Callout { filter, call, outcome } = event {
+                    let _ = self.callout(filter, call, outcome);
+                }
+            }
             (0..self.slots.len()).for_each(|index| self.end_context(index));
         }
     }
@@ -323,6 +341,11 @@ impl Exchange {
     /// The inverse of [`Self::index`]; `None` for an index outside of the chain.
     fn position(&self, direction: Direction, index: usize) -> Option<usize> {
         (index < self.slots.len()).then(|| self.index(direction, index))
+    }
+
+    /// The half that an answer from outside of a callback belongs to: the response's once its head has come.
+    fn open_half(&self) -> Direction {
+        if self.response.begun { Direction::Response } else { Direction::Request }
     }
 
     fn replied(&mut self, direction: Direction, reply: Box<Reply>) -> Step {

@@ -65,6 +65,8 @@ pub struct Grants {
     pub properties: Option<Vec<String>>,
     /// Names of foreign functions; `None` grants all that the host has.
     pub foreign: Option<Vec<String>>,
+    /// Upstreams and `host:port` that callouts may reach; `None` grants all.
+    pub callouts: Option<Vec<String>>,
     /// Namespaces of shared data and queues; `None` grants the filter's own and those it is told the name of.
     pub shared_data: Option<Vec<String>>,
 }
@@ -72,7 +74,7 @@ pub struct Grants {
 impl Default for Grants {
     fn default() -> Self {
         // Callouts are calls like any other; what is granted by name is whom they may reach.
-        Self::all()
+        Self { callouts: Some(Vec::new()), ..Self::all() }
     }
 }
 
@@ -83,11 +85,15 @@ impl Grants {
     }
 
     fn with(hostcalls: u64) -> Self {
-        Self { hostcalls, wasi: None, properties: None, foreign: None, shared_data: None }
+        Self { hostcalls, wasi: None, properties: None, foreign: None, callouts: None, shared_data: None }
     }
 
     pub(crate) fn wasi(&self, name: &str) -> bool {
         granted(&self.wasi, name.as_bytes())
+    }
+
+    pub(crate) fn callout(&self, upstream: &[u8]) -> bool {
+        granted(&self.callouts, upstream)
     }
 
     pub(crate) fn foreign(&self, name: &[u8]) -> bool {
@@ -172,13 +178,7 @@ pub struct Exports {
 
 impl Filter {
     pub(crate) fn new(blueprint: Arc<Blueprint>, pool: Pool, spec: &FilterSpec, exports: Exports) -> Self {
-        Self {
-            blueprint,
-            pool,
-            fail_open: spec.fail_open,
-            cpu_per_request: spec.cpu_per_request,
-            exports,
-        }
+        Self { blueprint, pool, fail_open: spec.fail_open, cpu_per_request: spec.cpu_per_request, exports }
     }
 
     /// Its name in the configuration.

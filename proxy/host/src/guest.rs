@@ -7,10 +7,11 @@ use sluice_engine::{Crash, CrashKind, Sandbox};
 use wasmtime::{Instance, TypedFunc};
 
 use crate::{
-    LoadError, Phase,
+    CalloutOutcome, LoadError, Phase,
     callbacks::{Callbacks, Grown},
+    errands::Address,
     filter::Blueprint,
-    state::{Asked, Root, State, Writable},
+    state::{Answered, Asked, Outgoing, Root, State, Writable},
     wasi,
 };
 
@@ -65,7 +66,7 @@ impl Guest {
         let id = self.new_context_id();
         let state = self.sandbox.data_mut();
         state.contexts.insert(id, id);
-        state.roots.push(Root { id, configuration, tick_period: 0 });
+        state.roots.push(Root { id, configuration, tick_period: 0, ticks_set: 0 });
         let vm_size = length(&blueprint.identity.vm_config);
         let size = blueprint.identity.configs.get(configuration).map_or(0, length);
 
@@ -184,6 +185,66 @@ impl Guest {
         Some(self.sandbox.call(callback.as_ref()?, (context, count), budget.min(self.cpu_per_call)))
     }
 
+    /// A callout is over; the callback is the root's, as the ABI has it. Unknown numbers were answered before.
+    pub(crate) fn callout(&mut self, call: u32, outcome: CalloutOutcome) -> Result<(), (Phase, Crash)> {
+        let state = self.sandbox.data_mut();
+        let Some(stream) = state.calls.remove(&call) else { return Ok(()) };
+        // The root of a stream that is gone is not known any more; every guest has a first root.
+        let first = state.roots.first().map_or(0, |r| r.id);
+        let root = state.contexts.get(&stream).copied().unwrap_or(first);
+        let answered = Answered::new(outcome);
+        let (headers, body, trailers) = answered.sizes();
+        let writable = state.writable;
+        enter(state, Phase::Callout, root);
+        state.writable = writable;
+        state.answered = Some(answered);
+        let result = match &self.callbacks.proxy_on_http_call_response {
+            Some(f) => self.sandbox.call(f, (root, call, headers, body, trailers), self.cpu_per_call),
+            None => Ok(()),
+        };
+        self.leave(Phase::Callout, result)
+    }
+
+    /// One tick of a root, unless the period was set again meanwhile; then asks for the next one.
+    pub(crate) fn tick(&mut self, root: u32, set: u32) -> Result<(), (Phase, Crash)> {
+        let current = |state: &State| state.roots.iter().any(|r| r.id == root && r.ticks_set == set);
+        if !current(self.sandbox.data()) {
+            return Ok(());
+        }
+        self.prepare(Phase::Tick, root);
+        let result = match &self.callbacks.proxy_on_tick {
+            Some(f) => self.sandbox.call(f, (root,), self.cpu_per_call),
+            None => Ok(()),
+        };
+        self.leave(Phase::Tick, result)?;
+        // Counted from the end of the callback, so that a slow one makes no burst.
+        let state = self.sandbox.data_mut();
+        if current(state)
+            && let Some(r) = state.roots.iter().find(|r| r.id == root)
+        {
+            let period = Duration::from_millis(r.tick_period.into());
+            state.outgoing.push(Outgoing::Tick { root, set, period });
+        }
+        Ok(())
+    }
+
+    /// An item came into a queue that a root is registered for.
+    pub(crate) fn queue_ready(&mut self, root: u32, queue: u32) -> Result<(), (Phase, Crash)> {
+        self.prepare(Phase::Queue, root);
+        let result = match &self.callbacks.proxy_on_queue_ready {
+            Some(f) => self.sandbox.call(f, (root, queue), self.cpu_per_call),
+            None => Ok(()),
+        };
+        self.leave(Phase::Queue, result)
+    }
+
+    fn leave(&mut self, phase: Phase, result: Result<(), Crash>) -> Result<(), (Phase, Crash)> {
+        let state = self.sandbox.data_mut();
+        state.answered = None;
+        wasi::flush(state);
+        result.map_err(|crash| (phase, crash))
+    }
+
     /// Done, log, delete; after it the context is gone, whatever the guest did.
     pub(crate) fn end_context(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
         let result = self.last_callbacks(context);
@@ -221,6 +282,13 @@ impl Guest {
 
     fn prepare(&mut self, phase: Phase, context: u32) {
         enter(self.sandbox.data_mut(), phase, context);
+    }
+
+    /// Tells the guest where it lives: from now on it can be found.
+    pub(crate) fn settle(&mut self, address: Address) {
+        let state = self.sandbox.data_mut();
+        state.address = Some(address);
+        state.announce();
     }
 
     pub(crate) fn state(&mut self) -> &mut State {

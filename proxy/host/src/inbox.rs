@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{Direction, Reply};
+use crate::{CalloutOutcome, Direction, Reply};
 
 /// What happened to a paused stream while it waited.
 #[derive(Debug)]
@@ -23,6 +23,15 @@ pub enum Event {
     Reply(Box<Reply>),
     /// Close the stream.
     Close,
+    /// A callout of this stream is over.
+    Callout {
+        /// Index of the filter in the chain.
+        filter: usize,
+        /// The number that the filter knows it by.
+        call: u32,
+        /// What came of it.
+        outcome: CalloutOutcome,
+    },
 }
 
 /// One exchange's inbox; events wait until the embedder takes them.

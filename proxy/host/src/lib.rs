@@ -7,9 +7,11 @@
 //! Three ideas: hostcalls never wait (they record what the filter asks for); the exchange is a state machine without
 //! I/O; the message is lent to the guest for one callback, never shared.
 
+mod answered;
 mod body;
 mod callbacks;
 mod chain;
+mod errands;
 mod error;
 mod exchange;
 mod filter;
@@ -37,7 +39,7 @@ pub use head::{Fields, Head, InvalidHeader, RequestFields, RequestHead, Response
 pub use host::Host;
 pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
-pub use outside::{CrashReport, LogLine, Outside};
+pub use outside::{Callout, CalloutOutcome, CalloutResponse, CrashReport, Done, Job, LogLine, Outside};
 pub use step::{Fault, Phase, Reply, Step, Token};
 
 pub use sluice_abi::{

@@ -1,7 +1,9 @@
 //! Everything that a filter may want from beyond the host's walls: clocks, randomness and somewhere to write.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_abi::LogLevel;
 use sluice_engine::{Crash, Digest};
 
@@ -26,6 +28,59 @@ pub trait Outside: Send + Sync + 'static {
 
     /// Tells of a guest that died.
     fn crashed(&self, report: &CrashReport<'_>);
+
+    /// Runs a job after some time, on a thread that serves no requests, never before this call returns. A job enters a
+    /// guest, which is bounded by the filter's limits.
+    fn later(&self, delay: Duration, job: Job);
+
+    /// Whether a callout can be sent to this name at all.
+    fn reaches(&self, upstream: &str) -> bool;
+
+    /// Sends a callout and calls `done` once, never before this call returns.
+    fn send(&self, callout: Callout, done: Done);
+}
+
+/// A piece of the host's own work.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// What is called with the outcome of a callout.
+pub type Done = Box<dyn FnOnce(CalloutOutcome) + Send>;
+
+/// A request that a filter makes by itself.
+#[derive(Debug, Clone)]
+pub struct Callout {
+    /// Which filter.
+    pub filter: Arc<str>,
+    /// The name of an upstream, or `host:port`.
+    pub upstream: String,
+    /// `:method`.
+    pub method: http::Method,
+    /// `:path`.
+    pub path: Vec<u8>,
+    /// `:authority`.
+    pub authority: HeaderValue,
+    /// Fields in order, without pseudo headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// How long the whole call may take.
+    pub timeout: Duration,
+}
+
+/// What came of a callout; the text of a failure is what `proxy_get_status` tells.
+pub type CalloutOutcome = Result<CalloutResponse, String>;
+
+/// A callout's response.
+#[derive(Debug, Clone, Default)]
+pub struct CalloutResponse {
+    /// 100 to 999.
+    pub status: u16,
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// Its trailers.
+    pub trailers: HeaderMap,
 }
 
 /// One log line of a filter.

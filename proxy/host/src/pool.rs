@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use sluice_engine::Crash;
 
-use crate::{Direction, Isolation, LoadError, Phase, filter::Blueprint, guest::Guest};
+use crate::{Direction, Isolation, LoadError, Phase, errands::Address, filter::Blueprint, guest::Guest};
 
 /// First wait before a guest that does not start is tried again, and the longest.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -20,6 +20,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// Where one guest lives. Exchanges keep the place and the guest's number, never the guest.
 pub(crate) struct Place {
     inner: Mutex<Inner>,
+    blueprint: Arc<Blueprint>,
+    /// Itself, for what comes back to the guest.
+    home: Weak<Place>,
 }
 
 struct Inner {
@@ -30,9 +33,22 @@ struct Inner {
     retry_at: Duration,
 }
 
-/// A guest in use; the place is locked until this is dropped.
+/// A guest in use; the place is locked until this is dropped. Then what the guest asked the outside for is sent.
 pub(crate) struct Entered<'a> {
     inner: parking_lot::MutexGuard<'a, Inner>,
+    place: &'a Place,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let number = self.inner.number;
+        let Some(guest) = self.inner.guest.as_mut() else { return };
+        if !guest.state().outgoing.is_empty() {
+            let address = Address { place: self.place.home.clone(), number };
+            let outside = &*self.place.blueprint.services.outside;
+            std::mem::take(&mut guest.state().outgoing).into_iter().for_each(|o| address.send(o, outside));
+        }
+    }
 }
 
 impl Entered<'_> {
@@ -42,6 +58,15 @@ impl Entered<'_> {
 
     pub(crate) fn guest(&mut self) -> Option<&mut Guest> {
         self.inner.guest.as_mut()
+    }
+
+    /// Runs a callback that belongs to no exchange; a guest that dies of it is buried and told of.
+    pub(crate) fn run(&mut self, f: impl FnOnce(&mut Guest) -> Result<(), (Phase, Crash)>) -> Option<()> {
+        if let Err((phase, crash)) = f(self.guest()?) {
+            self.bury();
+            self.place.blueprint.crashed(phase, &crash);
+        }
+        Some(())
     }
 
     /// The guest died: nothing in it is ever called again, and nothing in it will continue the streams that wait.
@@ -56,21 +81,29 @@ impl Entered<'_> {
 }
 
 impl Place {
-    fn with(guest: Guest) -> Self {
-        Self { inner: Mutex::new(Inner { guest: Some(guest), number: 1, failures: 0, retry_at: Duration::ZERO }) }
+    fn with(mut guest: Guest, blueprint: &Arc<Blueprint>) -> Arc<Self> {
+        let place = Arc::new_cyclic(|home: &Weak<Self>| {
+            guest.settle(Address { place: home.clone(), number: 1 });
+            let inner = Inner { guest: Some(guest), number: 1, failures: 0, retry_at: Duration::ZERO };
+            Self { inner: Mutex::new(inner), blueprint: blueprint.clone(), home: home.clone() }
+        });
+        // Entering and leaving sends what the guest asked for while it was configured.
+        drop(place.enter(1));
+        place
     }
 
     /// Enters the guest with this number; `None` when it is not there any more.
     pub(crate) fn enter(&self, number: u64) -> Option<Entered<'_>> {
         let inner = self.inner.lock();
-        (inner.number == number && inner.guest.is_some()).then_some(Entered { inner })
+        (inner.number == number && inner.guest.is_some()).then_some(Entered { inner, place: self })
     }
 
     /// Enters whatever guest is there, building one if the last died.
     ///
     /// # Errors
     /// Why there is none: it does not start, or did not a moment ago.
-    pub(crate) fn enter_any(&self, blueprint: &Blueprint) -> Result<Entered<'_>, Option<LoadError>> {
+    pub(crate) fn enter_any(&self) -> Result<Entered<'_>, Option<LoadError>> {
+        let blueprint = &*self.blueprint;
         let mut inner = self.inner.lock();
         if inner.guest.is_none() {
             let now = blueprint.services.outside.monotonic();
@@ -78,9 +111,10 @@ impl Place {
                 return Err(None);
             }
             match Guest::build(blueprint) {
-                Ok(guest) => {
-                    inner.guest = Some(guest);
+                Ok(mut guest) => {
                     inner.number += 1;
+                    guest.settle(Address { place: self.home.clone(), number: inner.number });
+                    inner.guest = Some(guest);
                     inner.failures = 0;
                 }
                 Err(error) => {
@@ -91,7 +125,7 @@ impl Place {
                 }
             }
         }
-        Ok(Entered { inner })
+        Ok(Entered { inner, place: self })
     }
 }
 
@@ -106,9 +140,9 @@ impl Pool {
     ///
     /// # Errors
     /// The first [`LoadError`].
-    pub(crate) fn build(blueprint: &Blueprint, isolation: Isolation, shards: usize) -> Result<Self, LoadError> {
+    pub(crate) fn build(blueprint: &Arc<Blueprint>, isolation: Isolation, shards: usize) -> Result<Self, LoadError> {
         let shards = if isolation == Isolation::Request { 1 } else { shards.max(1) };
-        let places = (0..shards).map(|_| Guest::build(blueprint).map(|g| Arc::new(Place::with(g))));
+        let places = (0..shards).map(|_| Guest::build(blueprint).map(|g| Place::with(g, blueprint)));
         Ok(Self { isolation, shards: places.collect::<Result<_, _>>()? })
     }
 
@@ -127,9 +161,9 @@ impl Pool {
     ///
     /// # Errors
     /// Only with a fresh guest for each request: it did not start.
-    pub(crate) fn pick(&self, blueprint: &Blueprint) -> Result<Arc<Place>, LoadError> {
+    pub(crate) fn pick(&self, blueprint: &Arc<Blueprint>) -> Result<Arc<Place>, LoadError> {
         match self.isolation {
-            Isolation::Request => Guest::build(blueprint).map(|g| Arc::new(Place::with(g))),
+            Isolation::Request => Guest::build(blueprint).map(|g| Place::with(g, blueprint)),
             Isolation::Shared => {
                 let shard = thread_number() % self.shards.len();
                 self.shards.get(shard).cloned().ok_or(LoadError::MissingExport("a guest"))

@@ -6,4 +6,4 @@ mod queues;
 
 pub(crate) use kv::{Refused, SharedData};
 pub(crate) use metrics::{MetricError, Metrics};
-pub(crate) use queues::Queues;
+pub(crate) use queues::{Queues, Registrant};

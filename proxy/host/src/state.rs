@@ -1,11 +1,15 @@
 //! What a guest's store holds: who it is, which context runs, the lent message and what the callback asked for.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use sluice_engine::Inside;
 use wasmtime::{Memory, TypedFunc};
 
-use crate::{Direction, Message, Phase, Reply, filter::Identity, host::Services, inbox::Parked, wasi::Stdio};
+use crate::{
+    Callout, Direction, Message, Phase, Reply, ResponseHead, TrailersHead, answered::CallHead, errands::Address,
+    filter::Identity, host::Services, inbox::Parked, shared::Registrant, wasi::Stdio,
+};
 
 /// The store of a guest as Wasmtime sees it.
 pub(crate) type Held = Inside<State>;
@@ -36,8 +40,22 @@ pub(crate) struct State {
     pub(crate) roots: Vec<Root>,
     /// Streams that paused, so that other callbacks of this guest can continue them.
     pub(crate) paused: HashMap<u32, Parked, ContextHash>,
-    /// The message of the stream that runs.
+    /// The message of a stream.
     pub(crate) message: Option<Box<Message>>,
+    /// The context that the message belongs to.
+    pub(crate) message_of: u32,
+    /// Callouts under way, with the context that made each.
+    pub(crate) calls: HashMap<u32, u32, ContextHash>,
+    /// The number of the last callout.
+    pub(crate) last_call: u32,
+    /// The outcome of the callout whose callback runs.
+    pub(crate) answered: Option<Answered>,
+    /// Where this guest lives, once it has started.
+    pub(crate) address: Option<Address>,
+    /// Queues that were registered before the guest had an address, each with its root.
+    pub(crate) registered: Vec<(u32, u32)>,
+    /// What hostcalls asked the outside for; sent when the guest is left.
+    pub(crate) outgoing: Vec<Outgoing>,
     /// Whether the running callback may change request headers, response headers.
     pub(crate) writable: Writable,
     /// What the running callback asked for.
@@ -59,6 +77,27 @@ pub(crate) struct Root {
     pub(crate) configuration: usize,
     /// Tick period asked for, milliseconds; 0 is off.
     pub(crate) tick_period: u32,
+    /// Counts the calls that set it, so that a timer of an older period ends by itself.
+    pub(crate) ticks_set: u32,
+}
+
+/// What the outside has to be asked for.
+pub(crate) enum Outgoing {
+    /// A callout with its number.
+    Call(u32, Callout),
+    /// The next tick of a root.
+    Tick { root: u32, set: u32, period: Duration },
+    /// Somebody put an item into a queue that a root is registered for.
+    Queue { registrant: Registrant, queue: u32 },
+}
+
+/// A callout's outcome as hostcalls read it.
+pub(crate) struct Answered {
+    pub(crate) headers: Option<ResponseHead<CallHead>>,
+    pub(crate) trailers: Option<TrailersHead>,
+    pub(crate) body: Bytes,
+    /// Why it failed; empty when it did not.
+    pub(crate) failure: String,
 }
 
 /// Header maps that may be changed now.
@@ -98,11 +137,27 @@ impl State {
             roots: Vec::new(),
             paused: HashMap::default(),
             message: None,
+            message_of: 0,
+            calls: HashMap::default(),
+            last_call: 0,
+            answered: None,
+            address: None,
+            registered: Vec::new(),
+            outgoing: Vec::new(),
             writable: Writable::default(),
             asked: Asked::default(),
             stdio: Stdio::default(),
             last_log: String::new(),
             refused: 0,
+        }
+    }
+
+    /// Makes this guest the one that is told of new items in the queues it registered, as soon as it can be found.
+    pub(crate) fn announce(&mut self) {
+        if let Some(address) = &self.address {
+            for (queue, root) in std::mem::take(&mut self.registered) {
+                self.services.queues.registered(queue, Registrant { address: address.clone(), root });
+            }
         }
     }
 
@@ -114,12 +169,12 @@ impl State {
 
     /// The message, if the effective context is the stream it belongs to.
     pub(crate) fn message(&self) -> Option<&Message> {
-        if self.effective == self.current { self.message.as_deref() } else { None }
+        if self.effective == self.message_of { self.message.as_deref() } else { None }
     }
 
     /// The message, if the effective context is the stream it belongs to.
     pub(crate) fn message_mut(&mut self) -> Option<&mut Message> {
-        if self.effective == self.current { self.message.as_deref_mut() } else { None }
+        if self.effective == self.message_of { self.message.as_deref_mut() } else { None }
     }
 
     /// The body in hand, if it is that of this direction.

@@ -120,6 +120,9 @@ pub enum Phase {
     Done,
     Log,
     Delete,
+    Tick,
+    Queue,
+    Callout,
 }
 
 impl Phase {
@@ -139,6 +142,9 @@ impl Phase {
             Self::Done => "done",
             Self::Log => "log",
             Self::Delete => "delete",
+            Self::Tick => "tick",
+            Self::Queue => "queue",
+            Self::Callout => "callout",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, fmt, time::Duration};
 
-use sluice_host::{CrashReport, LogLevel, LogLine, Outside};
+use sluice_host::{Callout, CrashReport, Done, Job, LogLevel, LogLine, Outside};
 
 /// 2026-01-01T00:00:00Z: the moment at which every case begins.
 const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
@@ -32,6 +32,8 @@ struct Tape {
     seed: u64,
     lines: Vec<Line>,
     crashes: Vec<String>,
+    /// What is to be done, and when.
+    jobs: Vec<(Duration, Job)>,
 }
 
 thread_local! {
@@ -49,9 +51,25 @@ impl Stage {
         TAPE.take();
     }
 
-    /// Lets time pass.
+    /// Lets time pass, and does what comes due on the way, in its order.
     pub fn pass(self, time: Duration) {
-        TAPE.with_borrow_mut(|tape| tape.now += time);
+        let end = TAPE.with_borrow(|tape| tape.now) + time;
+        while let Some(job) = self.next_job(end) {
+            job();
+        }
+        TAPE.with_borrow_mut(|tape| tape.now = end);
+    }
+
+    /// The next job that is due by then; its time becomes now.
+    fn next_job(self, end: Duration) -> Option<Job> {
+        TAPE.with_borrow_mut(|tape| {
+            let (at, (due, _)) = tape.jobs.iter().enumerate().min_by_key(|(i, (due, _))| (*due, *i))?;
+            let due = *due;
+            (due <= end).then(|| {
+                tape.now = tape.now.max(due);
+                tape.jobs.remove(at).1
+            })
+        })
     }
 
     /// Log lines since the last call.
@@ -101,5 +119,21 @@ impl Outside for Stage {
     fn crashed(&self, report: &CrashReport<'_>) {
         let text = format!("{} in {}: {:?}: {}", report.filter, report.phase.name(), report.crash.kind, report.crash);
         TAPE.with_borrow_mut(|tape| tape.crashes.push(text));
+    }
+
+    fn later(&self, delay: Duration, job: Job) {
+        TAPE.with_borrow_mut(|tape| {
+            tape.jobs.push((tape.now + delay, job));
+        });
+    }
+
+    fn reaches(&self, _upstream: &str) -> bool {
+        true
+    }
+
+    // Nobody answers in a replay: every callout fails as soon as time passes.
+    fn send(&self, callout: Callout, done: Done) {
+        let failure = format!("nobody answers {} in a replay", callout.upstream);
+        self.later(Duration::ZERO, Box::new(move || done(Err(failure))));
     }
 }

@@ -50,13 +50,12 @@ pub(crate) fn filters(host: &Host, plan: &Plan, file: &Path, shards: usize) -> V
         .collect()
 }
 
-/// Puts a site together from loaded filters.
+/// Builds every upstream of a plan: before the filters, which may call one while they are configured.
 ///
 /// # Errors
-/// [`RunError::Setup`] for upstreams and routes that cannot be used.
-pub(crate) fn site(plan: &Plan, file: &Path, filters: &[Arc<Filter>], generation: u64) -> Result<Site, RunError> {
-    let upstreams = plan
-        .upstreams
+/// [`RunError::Setup`] for a CA file that cannot be used.
+pub(crate) fn upstreams(plan: &Plan, file: &Path, generation: u64) -> Result<Vec<Arc<Upstream>>, RunError> {
+    plan.upstreams
         .iter()
         .enumerate()
         .map(|(i, u)| {
@@ -64,7 +63,20 @@ pub(crate) fn site(plan: &Plan, file: &Path, filters: &[Arc<Filter>], generation
             let number = generation << 16 | i as u64;
             Upstream::build(u, number).map(Arc::new).map_err(|e| RunError::upstream(file, u, &e))
         })
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect()
+}
+
+/// Puts a site together from loaded filters.
+///
+/// # Errors
+/// [`RunError::Setup`] for routes that cannot be used.
+pub(crate) fn site(
+    plan: &Plan,
+    file: &Path,
+    filters: &[Arc<Filter>],
+    upstreams: Vec<Arc<Upstream>>,
+    generation: u64,
+) -> Result<Site, RunError> {
     let uses = configurations(plan);
     let routes = plan
         .routes
@@ -188,6 +200,12 @@ fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
         wasi: list(&capabilities.wasi),
         properties: list(&capabilities.properties),
         foreign: list(&capabilities.foreign),
+        // Nothing beyond the proxy is reached that was not named.
+        callouts: match &capabilities.callouts {
+            Grant::Default => Some(Vec::new()),
+            Grant::All => None,
+            Grant::Only(names) => Some(names.clone()),
+        },
         shared_data: list(&capabilities.shared_data),
     })
 }

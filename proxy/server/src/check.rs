@@ -1,11 +1,11 @@
 //! Loads a configuration as `run` would, without serving it.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use sluice_config::plan;
 use sluice_host::{EngineOptions, Host, LogLevel};
 
-use crate::{build, load, load::RunError, logging, outside::Machine, serve};
+use crate::{build, load, load::RunError, logging, serve};
 
 /// What was found.
 #[derive(Debug)]
@@ -56,13 +56,15 @@ pub fn check(file: &Path) -> Result<CheckReport, RunError> {
     let plan = load::plan(file)?;
     let quiet = plan::Telemetry { log_level: plan::LogLevel::Error, ..plan.telemetry.clone() };
     logging::start(&quiet);
-    let outside = Machine::new(LogLevel::Warn);
-    let host = Host::new(EngineOptions::default(), Arc::new(outside)).map_err(RunError::Host)?;
+    let outside = serve::machine(LogLevel::Warn, file)?;
+    let upstreams = build::upstreams(&plan, file, 1)?;
+    outside.callouts().set_upstreams(&upstreams);
+    let host = Host::new(EngineOptions::default(), outside).map_err(RunError::Host)?;
     let loaded = build::filters(&host, &plan, file, 1);
     let mut problems = Vec::new();
     let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().map(|l| l.filter.clone())).collect();
     if let Some(filters) = working
-        && let Err(error) = build::site(&plan, file, &filters, 1)
+        && let Err(error) = build::site(&plan, file, &filters, upstreams, 1)
     {
         problems.push(error.to_string());
     }

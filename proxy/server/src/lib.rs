@@ -5,6 +5,7 @@
 mod access_log;
 mod answer;
 mod build;
+mod callout;
 mod cause;
 mod check;
 mod context;

@@ -128,9 +128,6 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
     if !plan.services.is_empty() {
         warn("`services` is read, but this version runs no filters without traffic yet");
     }
-    if plan.filters.iter().any(|f| !matches!(&f.capabilities.callouts, plan::Grant::Default)) {
-        warn("`capabilities.callouts` is read, but this version makes no callouts yet: they are refused to the filter");
-    }
     for upstream in &plan.upstreams {
         if let plan::UpstreamKind::Servers(servers) = &upstream.kind
             && servers.tls.as_ref().is_some_and(|tls| !tls.verify)

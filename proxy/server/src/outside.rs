@@ -1,19 +1,37 @@
 //! What the host may want from beyond its walls, from this machine: clocks, randomness, the log.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use sluice_host::{CrashReport, LogLevel, LogLine, Outside};
+use sluice_host::{Callout, CrashReport, Done, Job, LogLevel, LogLine, Outside};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::callout::Callouts;
 
 /// This machine.
 pub(crate) struct Machine {
     began: Instant,
     level: LogLevel,
+    callouts: Arc<Callouts>,
+    /// One thread beside the workers: callouts, ticks and queue events never take time from requests.
+    background: Runtime,
 }
 
 impl Machine {
-    pub(crate) fn new(level: LogLevel) -> Self {
-        Self { began: Instant::now(), level }
+    /// # Errors
+    /// The thread for work beside requests cannot be started.
+    pub(crate) fn new(level: LogLevel) -> std::io::Result<Self> {
+        let background =
+            Builder::new_multi_thread().worker_threads(1).thread_name("sluice-background").enable_all().build()?;
+        Ok(Self { began: Instant::now(), level, callouts: Arc::new(Callouts::new()), background })
+    }
+
+    /// What filters can call.
+    pub(crate) fn callouts(&self) -> &Callouts {
+        &self.callouts
     }
 
     pub(crate) fn wall_clock_now() -> Duration {
@@ -60,6 +78,31 @@ impl Outside for Machine {
             "the guest died: {}",
             report.crash
         );
+    }
+
+    fn later(&self, delay: Duration, job: Job) {
+        self.background.spawn(async move {
+            tokio::time::sleep(delay).await;
+            job();
+        });
+    }
+
+    fn reaches(&self, upstream: &str) -> bool {
+        self.callouts.reaches(upstream)
+    }
+
+    fn send(&self, callout: Callout, done: Done) {
+        let callouts = self.callouts.clone();
+        self.background.spawn(async move { callouts.send(callout, done).await });
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // A runtime must not be waited for where another one may be running.
+        if let Ok(runtime) = Builder::new_current_thread().build() {
+            std::mem::replace(&mut self.background, runtime).shutdown_background();
+        }
     }
 }
 

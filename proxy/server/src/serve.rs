@@ -33,6 +33,7 @@ use crate::{
     outside::Machine,
     proxy::Proxy,
     site::Site,
+    upstream::Upstream,
 };
 
 /// How often names of upstreams are looked up again.
@@ -53,9 +54,10 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     } else {
         plan.server.workers
     };
-    let outside = Machine::new(logging::for_filters(plan.telemetry.log_level));
-    let host = Arc::new(Host::new(EngineOptions::default(), Arc::new(outside)).map_err(RunError::Host)?);
-    let site = Arc::new(load_site(&host, &plan, file, workers, 1)?);
+    let machine = machine(logging::for_filters(plan.telemetry.log_level), file)?;
+    let host = Host::new(EngineOptions::default(), machine.clone()).map_err(RunError::Host)?;
+    let loader = Loader { file: file.to_owned(), host, machine, workers };
+    let site = Arc::new(loader.load(&plan, 1)?);
     certificates(&plan, file)?;
     let log = AccessLog::open(plan.telemetry.access_log.as_ref())
         .map_err(|e| RunError::setup(file, sluice_config::Position::default(), format!("telemetry.access_log: {e}")))?;
@@ -63,8 +65,8 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let claims = claims(&plan, file)?;
     let server = server(&plan, &claims, file, workers, &live, &log)?;
     spawn(file, "sluice-reload", {
-        let (file, live, host) = (file.to_owned(), live.clone(), host);
-        move || reload_on_signal(&file, &live, &host, workers)
+        let live = live.clone();
+        move || reload_on_signal(&live, &loader)
     })?;
     spawn(file, "sluice-resolve", move || resolve_for_ever(&live))?;
     let grace = plan.server.shutdown_grace;
@@ -79,8 +81,41 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
+/// The machine as filters see it.
+pub(crate) fn machine(level: sluice_host::LogLevel, file: &Path) -> Result<Arc<Machine>, RunError> {
+    Machine::new(level)
+        .map(Arc::new)
+        .map_err(|e| RunError::setup(file, sluice_config::Position::default(), format!("cannot start a thread: {e}")))
+}
+
+/// What turns a file into a site, again and again.
+struct Loader {
+    file: PathBuf,
+    host: Host,
+    machine: Arc<Machine>,
+    workers: usize,
+}
+
+impl Loader {
+    /// Builds a site. When that fails, callouts go on reaching what they reached before.
+    fn load(&self, plan: &Plan, generation: u64) -> Result<Site, RunError> {
+        let upstreams = build::upstreams(plan, &self.file, generation)?;
+        let before = self.machine.callouts().set_upstreams(&upstreams);
+        load_site(&self.host, plan, &self.file, self.workers, upstreams, generation).inspect_err(|_| {
+            self.machine.callouts().set_upstreams(&before);
+        })
+    }
+}
+
 /// Loads filters and builds the site; every failing filter is told at once.
-fn load_site(host: &Host, plan: &Plan, file: &Path, workers: usize, generation: u64) -> Result<Site, RunError> {
+fn load_site(
+    host: &Host,
+    plan: &Plan,
+    file: &Path,
+    workers: usize,
+    upstreams: Vec<Arc<Upstream>>,
+    generation: u64,
+) -> Result<Site, RunError> {
     let mut filters = Vec::new();
     let mut problems = Vec::new();
     for loaded in build::filters(host, plan, file, workers) {
@@ -102,7 +137,7 @@ fn load_site(host: &Host, plan: &Plan, file: &Path, workers: usize, generation: 
     if !problems.is_empty() {
         return Err(RunError::Filters(problems));
     }
-    build::site(plan, file, &filters, generation)
+    build::site(plan, file, &filters, upstreams, generation)
 }
 
 fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
@@ -219,14 +254,14 @@ fn server(
 }
 
 /// SIGHUP: read, load, build, swap; any error keeps what serves.
-fn reload_on_signal(file: &Path, live: &Live, host: &Host, workers: usize) {
+fn reload_on_signal(live: &Live, loader: &Loader) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
         let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
         while hangup.recv().await.is_some() {
             let began = Instant::now();
             let generation = live.get().generation + 1;
-            let built = load::plan(file).and_then(|plan| load_site(host, &plan, file, workers, generation));
+            let built = load::plan(&loader.file).and_then(|plan| loader.load(&plan, generation));
             match built {
                 Ok(site) => {
                     live.swap(Arc::new(site));

@@ -7,7 +7,7 @@ use sluice_engine::Crash;
 
 use super::{Exchange, Held, Lease, Outcome, Slot, Stopped, Verdict};
 use crate::{
-    Body, Direction, Event, Fault, Inbox, LogLine, Message, Phase, Token,
+    Body, CalloutOutcome, Direction, Event, Fault, Inbox, LogLine, Message, Phase, Token,
     guest::Guest,
     inbox::Parked,
     pool::{Entered, Place},
@@ -51,7 +51,7 @@ impl Exchange {
         let held = std::mem::take(&mut slot.held_mut(direction).body);
         let before = held.len();
         let message = self.message.take().unwrap_or_default();
-        let lent = Lent::give(guest, message, direction, phase, held, writable);
+        let lent = Lent::give(guest, context, message, direction, phase, held, writable);
         let result = enter(guest, phase, context, lent.count, before, end, budget);
         let took = guest.last_used();
         let (message, body) = lent.take(guest);
@@ -102,7 +102,7 @@ impl Exchange {
             Token::StartFailed
         };
         let place = filter.pool.pick(blueprint).map_err(|e| started(Some(&e)))?;
-        let mut entered = place.enter_any(blueprint).map_err(|e| started(e.as_ref()))?;
+        let mut entered = place.enter_any().map_err(|e| started(e.as_ref()))?;
         let number = entered.number();
         let Some(guest) = entered.guest() else { return Err(Token::StartFailed) };
         let created = guest.create_context(link.configuration, filter.cpu_per_request);
@@ -120,6 +120,37 @@ impl Exchange {
                 blueprint.crashed(Phase::Create, &crash);
                 Err(crash.kind.into())
             }
+        }
+    }
+
+    /// Brings the outcome of a callout to the filter that made it, with this exchange's message in hand: the filter may
+    /// change a head that it still holds, answer, and continue; all that comes back by the inbox.
+    pub(super) fn callout(&mut self, index: usize, call: u32, outcome: CalloutOutcome) -> Verdict {
+        let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
+        let Some(lease) = slot.guest.as_ref() else { return Verdict::Continue };
+        let (place, context) = (lease.place.clone(), lease.context);
+        let Some(mut entered) = place.enter(lease.number) else { return Verdict::Continue };
+        let Some(guest) = entered.guest() else { return Verdict::Continue };
+        let writable = writable(slot, Phase::Callout, false);
+        let held = [Direction::Request, Direction::Response]
+            .into_iter()
+            .find(|d| slot.held(*d).stopped == Some(Stopped::Body))
+            .unwrap_or(Direction::Request);
+        let body = std::mem::take(&mut slot.held_mut(held).body);
+        let message = self.message.take().unwrap_or_default();
+        let lent = Lent::give(guest, context, message, held, Phase::Callout, body, writable);
+        let result = guest.callout(call, outcome);
+        let took = guest.last_used();
+        let (message, body) = lent.take(guest);
+        self.message = Some(message);
+        self.half_mut(held).edited |= body.changed();
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.used += took;
+            slot.held_mut(held).body = body;
+        }
+        match result {
+            Ok(()) => Verdict::Continue,
+            Err((phase, crash)) => self.crashed(index, entered, phase, &crash),
         }
     }
 
@@ -188,6 +219,7 @@ impl Exchange {
         let Some(mut entered) = lease.place.enter(lease.number) else { return };
         let Some(guest) = entered.guest() else { return };
         guest.state().message = self.message.take();
+        guest.state().message_of = lease.context;
         let result = guest.end_context(lease.context);
         self.message = guest.state().message.take();
         if let Err((phase, crash)) = result {
@@ -208,6 +240,7 @@ struct Lent {
 impl Lent {
     fn give(
         guest: &mut Guest,
+        context: u32,
         mut message: Box<Message>,
         direction: Direction,
         phase: Phase,
@@ -226,6 +259,7 @@ impl Lent {
         message.body = Some((direction, body));
         let state = guest.state();
         state.message = Some(message);
+        state.message_of = context;
         state.writable = writable;
         Self { count }
     }

@@ -18,6 +18,7 @@ fn direction(buffer: BufferType) -> Option<Direction> {
 fn configuration(state: &mut State, buffer: BufferType) -> Result<Bytes, Status> {
     match buffer {
         BufferType::VmConfiguration => Ok(state.identity.vm_config.clone()),
+        BufferType::HttpCallResponseBody => state.answered.as_ref().map(|a| a.body.clone()).ok_or(Status::NotFound),
         BufferType::PluginConfiguration => {
             let root = state.effective_root().ok_or(Status::NotFound)?.configuration;
             state.identity.configs.get(root).cloned().ok_or(Status::NotFound)

@@ -5,6 +5,9 @@ use sluice_abi::{Status, pairs::Pairs};
 use super::http_call::refused;
 use crate::state::State;
 
+/// Every upstream is unknown to gRPC callouts: that is how the ABI says that there is none.
+const NOT_YET: &str = "this version makes no gRPC callouts";
+
 pub(crate) fn proxy_grpc_call(
     state: &mut State,
     upstream: &[u8],
@@ -14,7 +17,8 @@ pub(crate) fn proxy_grpc_call(
     _message: &[u8],
     _timeout: u32,
 ) -> Result<u32, Status> {
-    Err(refused(state, "proxy_grpc_call", upstream, Status::ParseFailure))
+    refused(state, "proxy_grpc_call", upstream, NOT_YET);
+    Err(Status::ParseFailure)
 }
 
 pub(crate) fn proxy_grpc_stream(
@@ -24,7 +28,8 @@ pub(crate) fn proxy_grpc_stream(
     _method: &[u8],
     _metadata: Pairs<'_>,
 ) -> Result<u32, Status> {
-    Err(refused(state, "proxy_grpc_stream", upstream, Status::ParseFailure))
+    refused(state, "proxy_grpc_stream", upstream, NOT_YET);
+    Err(Status::ParseFailure)
 }
 
 // No call was ever given out, so every id is unknown.

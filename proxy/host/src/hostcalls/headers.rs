@@ -14,6 +14,15 @@ const MAX_VALUE: usize = 64 << 10;
 
 /// The map that a hostcall reads: its own stream's, in its own phase or later.
 fn read(state: &State, map: MapType) -> Result<&dyn Head, Status> {
+    if matches!(map, MapType::HttpCallResponseHeaders | MapType::HttpCallResponseTrailers) {
+        let answered = state.answered.as_ref().ok_or(Status::BadArgument)?;
+        return match map {
+            MapType::HttpCallResponseHeaders => answered.headers.as_ref().map(|h| h as &dyn Head),
+            _ => answered.trailers.as_ref().map(|t| t as &dyn Head),
+        }
+        // A failed call has no head: the SDKs survive this status, and would die of another one.
+        .ok_or(Status::NotFound);
+    }
     let message = state.message().ok_or(Status::BadArgument)?;
     let head = match map {
         MapType::HttpRequestHeaders => &message.request,
@@ -71,7 +80,7 @@ pub(crate) fn proxy_get_header_map_pairs(state: &mut State, map: MapType) -> Res
     match read(state, map) {
         Ok(head) => pairs::encode(&mut out, &|f| head.visit(f)),
         // A map of the stream that is not there (yet) reads as empty; a map that makes no sense is an error.
-        Err(_) if state.message().is_some() && (map.wire() < 4) => {}
+        Err(_) if (state.message().is_some() && map.wire() < 4) || (state.answered.is_some() && map.wire() >= 6) => {}
         Err(status) => {
             state.scratch = out;
             return Err(status);

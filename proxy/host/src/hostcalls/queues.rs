@@ -3,13 +3,19 @@
 use sluice_abi::{LogLevel, Status};
 
 use super::Value;
-use crate::state::State;
+use crate::state::{Outgoing, State};
 
 pub(crate) fn proxy_register_shared_queue(state: &mut State, name: &[u8]) -> Result<u32, Status> {
     if !state.identity.grants.shared_data(state.identity.vm_id.as_bytes()) {
         return Err(full(state, "registered"));
     }
-    state.services.queues.register(&state.identity.vm_id, name).ok_or_else(|| full(state, "registered"))
+    let Some(queue) = state.services.queues.register(&state.identity.vm_id, name) else {
+        return Err(full(state, "registered"));
+    };
+    let root = state.effective_root().map_or(0, |r| r.id);
+    state.registered.push((queue, root));
+    state.announce();
+    Ok(queue)
 }
 
 pub(crate) fn proxy_resolve_shared_queue(state: &mut State, vm_id: &[u8], name: &[u8]) -> Result<u32, Status> {
@@ -22,7 +28,12 @@ pub(crate) fn proxy_resolve_shared_queue(state: &mut State, vm_id: &[u8], name: 
 
 pub(crate) fn proxy_enqueue_shared_queue(state: &mut State, queue: u32, value: &[u8]) -> Result<(), Status> {
     match state.services.queues.push(queue, value) {
-        Some(true) => Ok(()),
+        Some(true) => {
+            if let Some(registrant) = state.services.queues.registrant(queue) {
+                state.outgoing.push(Outgoing::Queue { registrant, queue });
+            }
+            Ok(())
+        }
         Some(false) => Err(full(state, "added to")),
         None => Err(Status::NotFound),
     }

@@ -7,6 +7,9 @@ use sluice_abi::{LogLevel, Status, StreamType, pairs::Pairs};
 use super::Value;
 use crate::{Direction, Reply, inbox::Event, state::State};
 
+/// What Envoy's host calls a broken connection; a number, not a status of this ABI.
+const BROKEN: u32 = 11;
+
 pub(crate) fn proxy_continue_stream(state: &mut State, stream: StreamType) -> Result<(), Status> {
     match stream {
         StreamType::HttpRequest => resume(state, Direction::Request),
@@ -82,7 +85,9 @@ pub(crate) fn proxy_send_local_response(
 }
 
 pub(crate) fn proxy_get_status(state: &mut State) -> Result<(u32, Value), Status> {
-    let _ = state;
     // Outside of a callout's callback there is no status to tell: OK with no message, as Envoy answers.
-    Ok((0, Value::Empty))
+    match state.answered.as_ref().map(|a| Bytes::from(a.failure.clone())) {
+        Some(failure) if !failure.is_empty() => Ok((BROKEN, Value::Shared(failure))),
+        _ => Ok((0, Value::Empty)),
+    }
 }

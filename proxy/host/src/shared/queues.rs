@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::errands::Address;
+
 /// Most queues, and most items and bytes in one.
 const MAX_QUEUES: usize = 1024;
 const MAX_ITEMS: usize = 10_000;
@@ -26,6 +28,14 @@ struct Inner {
 struct Queue {
     items: VecDeque<Bytes>,
     bytes: usize,
+    registrant: Option<Registrant>,
+}
+
+/// The root that is told of new items: the last that registered.
+#[derive(Debug, Clone)]
+pub(crate) struct Registrant {
+    pub(crate) address: Address,
+    pub(crate) root: u32,
 }
 
 impl Inner {
@@ -36,6 +46,18 @@ impl Inner {
 }
 
 impl Queues {
+    /// Names the root that is told of new items; the last one that registers is.
+    pub(crate) fn registered(&self, id: u32, registrant: Registrant) {
+        if let Some(queue) = self.inner.lock().queue(id) {
+            queue.registrant = Some(registrant);
+        }
+    }
+
+    /// Who is told of new items.
+    pub(crate) fn registrant(&self, id: u32) -> Option<Registrant> {
+        self.inner.lock().queue(id)?.registrant.clone()
+    }
+
     /// The queue's number, made now if it is new; `None` when there are too many.
     pub(crate) fn register(&self, vm_id: &str, name: &[u8]) -> Option<u32> {
         let mut inner = self.inner.lock();
