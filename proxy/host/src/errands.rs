@@ -46,7 +46,7 @@ impl Address {
             let state = entered.guest()?.state();
             let stream = *state.calls.get(&call)?;
             if let Some(parked) = state.paused.get(&stream) {
-                parked.inbox.post(Event::Callout { filter: parked.filter, call, outcome });
+                parked.inbox.post(Event::Callout { filter: parked.filter, call, outcome: Box::new(outcome) });
                 return Some(());
             }
             entered.run(|guest| guest.callout(call, outcome))

@@ -258,7 +258,7 @@ impl Exchange {
             Event::Callout { filter, call, outcome } => {
                 let holds = |e: &Self, d: Direction| e.slots.get(filter).is_some_and(|s| s.held(d).stopped.is_some());
                 let direction = if holds(self, Direction::Request) { Direction::Request } else { Direction::Response };
-                match self.callout(filter, call, outcome) {
+                match self.callout(filter, call, *outcome) {
                     Verdict::Continue => Step::Hold,
                     verdict => self.stop(direction, verdict),
                 }
@@ -299,7 +299,7 @@ impl Exchange {
             // A callout's outcome that found the stream waiting is not lost when the stream ends first.
             while let Some(event) = self.inbox.as_ref().and_then(|inbox| inbox.try_next()) {
                 if let Event::Callout { filter, call, outcome } = event {
-                    let _ = self.callout(filter, call, outcome);
+                    let _ = self.callout(filter, call, *outcome);
                 }
             }
             (0..self.slots.len()).for_each(|index| self.end_context(index));

@@ -30,7 +30,7 @@ pub enum Event {
         /// The number that the filter knows it by.
         call: u32,
         /// What came of it.
-        outcome: CalloutOutcome,
+        outcome: Box<CalloutOutcome>,
     },
 }
 
