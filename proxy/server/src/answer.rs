@@ -23,12 +23,14 @@ use crate::{
 };
 
 /// RFC 9209.
-pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// A whole answer.
 pub(crate) struct Answer {
     pub(crate) head: ResponseHeader,
     pub(crate) body: Bytes,
+    /// `Proxy-Status`: added when the answer is written, so that filters see the answer as its author made it.
+    pub(crate) note: Option<String>,
 }
 
 impl Answer {
@@ -46,7 +48,7 @@ impl Answer {
                 head.append_header(name, value)?;
             }
         }
-        Ok(Self { head, body })
+        Ok(Self { head, body, note: None })
     }
 
     /// What a filter answered.
@@ -57,7 +59,7 @@ impl Answer {
             return Self::grpc(status, &String::from_utf8_lossy(&reply.body), reply.headers, &note);
         }
         let mut answer = Self::new(reply.status, reply.headers, reply.body)?;
-        answer.head.insert_header(PROXY_STATUS, note)?;
+        answer.note = Some(note);
         Ok(answer)
     }
 
@@ -69,7 +71,7 @@ impl Answer {
         let body = Bytes::from(format!("{} ({cause})\n", cause.sentence));
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         let mut answer = Self::new(cause.status, [(CONTENT_TYPE, text)], body)?;
-        answer.head.insert_header(PROXY_STATUS, cause.proxy_status())?;
+        answer.note = Some(cause.proxy_status());
         Ok(answer)
     }
 
@@ -81,7 +83,7 @@ impl Answer {
         if !message.is_empty() {
             answer.head.insert_header("grpc-message", percent(message))?;
         }
-        answer.head.insert_header(PROXY_STATUS, note)?;
+        answer.note = Some(note.to_owned());
         Ok(answer)
     }
 }
@@ -123,13 +125,13 @@ pub(crate) async fn through_filters(
     mut answer: Answer,
 ) -> Result<Option<Answer>> {
     let grpc = is_grpc(session);
-    let no_body = answer.body.is_empty();
+    let no_body = answer.body.is_empty() || bodiless(session, &answer.head);
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(Some(answer)) };
     if exchange.chain().is_empty() || ctx.response_begun {
         return Ok(Some(answer));
     }
     ctx.response_begun = true;
-    if !no_body {
+    if !answer.body.is_empty() {
         answer.head.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }
     let step = lend_both(exchange, session, &mut answer.head, |e| e.response_headers(no_body));
@@ -174,6 +176,11 @@ fn next(ctx: &mut Context, step: Step, grpc: bool) -> Result<Next> {
     })
 }
 
+/// Whether no body may follow this head.
+fn bodiless(session: &Session, head: &ResponseHeader) -> bool {
+    session.req_header().method == Method::HEAD || matches!(head.status.as_u16(), 204 | 304)
+}
+
 /// Remembers for the log who answered.
 pub(crate) fn note_reply(ctx: &mut Context, reply: Reply, grpc: bool) -> Result<Answer> {
     ctx.replied = Some((reply.filter.clone(), reply.details.clone()));
@@ -185,15 +192,16 @@ pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<(
     if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
         module.framing = Framing::Keep;
     }
+    if let Some(note) = answer.note {
+        answer.head.insert_header(PROXY_STATUS, note)?;
+    }
     answer.head.remove_header(&http::header::TRANSFER_ENCODING);
-    let head_only = session.req_header().method == Method::HEAD;
-    let no_content = matches!(answer.head.status.as_u16(), 204 | 304);
-    if no_content {
+    if matches!(answer.head.status.as_u16(), 204 | 304) {
         answer.head.remove_header(&CONTENT_LENGTH);
     } else {
         answer.head.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }
-    let body = Some(answer.body).filter(|b| !b.is_empty() && !head_only && !no_content);
+    let body = Some(answer.body).filter(|b| !b.is_empty() && !bodiless(session, &answer.head));
     session.write_response_header(Box::new(answer.head), body.is_none()).await?;
     if let Some(body) = body {
         session.write_response_body(Some(body), true).await?;
@@ -242,7 +250,7 @@ mod tests {
         assert_eq!(cause.proxy_status(), "sluice; error=destination_not_found; details=\"kind=no_route\"");
         let answer = Answer::cause(&cause, false).expect("builds");
         assert_eq!(answer.head.status, 404);
-        assert_eq!(answer.head.headers[PROXY_STATUS], cause.proxy_status());
+        assert_eq!(answer.note, Some(cause.proxy_status()));
     }
 
     #[test]

@@ -5,13 +5,16 @@ use std::io::IsTerminal;
 use sluice_config::plan::{LogFormat, LogLevel, Telemetry};
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// Pingora writes a line for each failed request and each broken handshake; the access log has those.
-const QUIET: &str = "pingora_proxy=off,pingora_core=error,pingora_pool=error,rustls=error,h2=error,hyper=error";
+/// Who speaks at the level of the configuration: we and the filters. A library that speaks at `trace` would say gigabytes
+/// while a guest is compiled, and Pingora writes a line for each failed request, which the access log has anyway.
+const OURS: [&str; 5] = ["filter", "sluice_engine", "sluice_host", "sluice_server", "sluicegate"];
+const OTHERS: &str = "error,pingora_proxy=off";
 
 /// Starts logging; a second call changes nothing.
 pub(crate) fn start(telemetry: &Telemetry) {
     let level = name(telemetry.log_level);
-    let filter = EnvFilter::try_new(format!("{level},{QUIET}")).unwrap_or_else(|_| EnvFilter::new(level));
+    let ours: String = OURS.iter().map(|name| format!(",{name}={level}")).collect();
+    let filter = EnvFilter::try_new(format!("{OTHERS}{ours}")).unwrap_or_else(|_| EnvFilter::new(level));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // Only fails when logging was started before: then that one stays.
     let _ = match telemetry.log_format {

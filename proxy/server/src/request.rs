@@ -207,7 +207,7 @@ async fn respond(session: &mut Session, ctx: &mut Context) -> Result<bool> {
     if let Action::Respond(direct) = &route.action {
         let mut answer = Answer::new(direct.status, direct.headers.iter().cloned(), direct.body.clone())?;
         let note = format!("sluice; error=proxy_internal_response; details=\"route={}\"", quotable(&route.facts.name));
-        answer.head.insert_header(answer::PROXY_STATUS, note)?;
+        answer.note = Some(note);
         answer::send(session, ctx, answer).await?;
         return Ok(true);
     }
