@@ -41,6 +41,8 @@ fn listener(name: &str, route: &Value, filters: &[Value]) -> Value {
         "generate_request_id": false,
         "skip_xff_append": true,
         "stream_idle_timeout": "0s",
+        // Otherwise a connection that is done with stays open for a second.
+        "delayed_close_timeout": "0s",
         "normalize_path": true,
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "http_protocol_options": http1(),
@@ -91,7 +93,7 @@ fn wasm(f: &Filter) -> Value {
                 "name": f.name,
                 // A trap costs the requests in flight only, as in Sluice, and the guest is back at once.
                 "failure_policy": "FAIL_RELOAD",
-                "reload_config": { "backoff": { "base_interval": "0.001s", "max_interval": "0.001s" } },
+                "reload_config": { "backoff": { "base_interval": "0.02s", "max_interval": "0.02s" } },
                 "configuration": text(&f.config),
                 "vm_config": {
                     // Equal modules would share one guest otherwise.

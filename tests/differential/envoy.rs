@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::Write,
     net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -18,6 +18,7 @@ use crate::{
     bootstrap::{self, bootstrap},
     harness::root,
     plan::Filter,
+    seen::{Messages, Seen},
     side::{Side, Sync},
 };
 
@@ -46,7 +47,7 @@ fn spawn(dir: &Path, filters: &[Filter], upstream: SocketAddr) -> Child {
         .arg(dir.join("admin"))
         // %j is the message with its line ends escaped, so that a line of the file is a line of the log.
         .args(["--log-format", r#"{"level":"%l","message":"%j"}"#])
-        .args(["--concurrency", "1", "--disable-hot-restart", "-l", "info", "--component-log-level", "wasm:trace"])
+        .args(["--concurrency", "1", "--disable-hot-restart", "-l", "info"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(dir.join("envoy.log")).unwrap())
@@ -61,11 +62,11 @@ impl Envoy {
         let mut envoy = Self { child, dir, main: None, sync: None };
         envoy.until(|e| {
             let admin = fs::read_to_string(e.dir.path().join("admin")).unwrap_or_default();
-            admin.parse().is_ok_and(|a| get(a, "/ready").starts_with("HTTP/1.1 200"))
+            admin.parse().is_ok_and(|a| get(a, "/ready").is_some_and(|page| page.status() == 200))
         });
         let admin = fs::read_to_string(envoy.dir.path().join("admin")).unwrap().parse().unwrap();
-        let answer = get(admin, "/listeners?format=json");
-        let listeners: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let page = get(admin, "/listeners?format=json").expect("the admin interface answers");
+        let listeners: Value = serde_json::from_slice(&page.body).unwrap();
         let find = |name: &str| {
             let all = listeners["listener_statuses"].as_array().unwrap();
             let at = &all.iter().find(|l| l["name"] == name).unwrap()["local_address"]["socket_address"];
@@ -116,17 +117,22 @@ impl Side for Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let log = self.log();
+            let ended = self.child.try_wait();
+            let last: Vec<&str> = log.lines().rev().take(400).collect();
+            eprintln!("--- end of envoy.log ({ended:?})\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
-    let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
-    let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
+/// A page of the admin interface; nothing as long as there is none.
+fn get(address: SocketAddr, path: &str) -> Option<Seen> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").ok()?;
+    Messages::new(stream).next(false)
 }
 
 /// `wasm log <plugin> <root id> <vm id>: <text>`, of which the root id is empty here.

@@ -111,6 +111,8 @@ pub struct Exchange {
     pub head_only: bool,
     /// No answer may come: the client looks, closes, and the guests are told.
     pub silent: bool,
+    /// Sent again until it is not answered 503: a guest that died comes back in its own time.
+    pub until_served: bool,
 }
 
 impl Exchange {
@@ -123,7 +125,7 @@ impl Exchange {
 
     pub fn raw(name: impl Into<String>, head: Vec<u8>, head_only: bool) -> Self {
         let reply = Reply::ok("origin");
-        Self { name: name.into(), pieces: vec![head], reply, head_only, silent: false }
+        Self { name: name.into(), pieces: vec![head], reply, head_only, silent: false, until_served: false }
     }
 
     fn add_line(&mut self, line: &str) {
@@ -168,6 +170,11 @@ impl Exchange {
 
     pub fn silent(mut self) -> Self {
         self.silent = true;
+        self
+    }
+
+    pub fn until_served(mut self) -> Self {
+        self.until_served = true;
         self
     }
 }

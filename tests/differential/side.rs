@@ -1,10 +1,12 @@
 //! One proxy of the two, as much as the comparison needs of it: an address, a barrier, the log of its guests.
 
 use std::{
-    io::{Read, Write},
+    io::Write,
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
+
+use crate::seen::Messages;
 
 /// A barrier: a proxy with one worker that has answered here has treated all that came before.
 #[derive(Clone)]
@@ -20,9 +22,8 @@ impl Sync {
             let mut stream = TcpStream::connect(self.address).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
             write!(stream, "GET {} HTTP/1.1\r\nHost: sync\r\nConnection: close\r\n\r\n", self.path).unwrap();
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).unwrap();
-            assert!(answer.starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&answer));
+            let answer = Messages::new(stream).next(false);
+            assert!(answer.as_ref().is_some_and(|a| a.status() == 204), "{answer:?}");
         }
     }
 }

@@ -13,7 +13,10 @@ use crate::{
 const SYNC: &str = "/-/sync";
 
 /// One process of Sluice.
-pub struct Sluice(Proxy);
+pub struct Sluice {
+    proxy: Proxy,
+    address: SocketAddr,
+}
 
 /// JSON is YAML, so no text needs quoting by hand.
 fn configuration(filters: &[Filter], upstream: SocketAddr) -> String {
@@ -43,14 +46,18 @@ fn configuration(filters: &[Filter], upstream: SocketAddr) -> String {
             { "name": "main", "filters": names, "upstream": "up" },
         ],
         "server": { "workers": 1 },
-        "telemetry": { "log": { "level": "trace", "format": "json" } },
+        "telemetry": { "log": { "level": "info", "format": "json" } },
     })
     .to_string()
 }
 
 impl Sluice {
     pub fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
-        Self(Proxy::start(&configuration(filters, upstream)))
+        let proxy = Proxy::start(&configuration(filters, upstream));
+        // The harness reads addresses from the human format only.
+        let log = proxy.log();
+        let address = log.split("serving http://").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        Self { address: address.parse().unwrap(), proxy }
     }
 
     /// Starts one that has to refuse, and returns what its guests said.
@@ -59,21 +66,21 @@ impl Sluice {
     }
 
     pub fn log(&self) -> String {
-        self.0.log()
+        self.proxy.log()
     }
 }
 
 impl Side for Sluice {
     fn address(&self) -> SocketAddr {
-        self.0.addresses[0]
+        self.address
     }
 
     fn sync(&self) -> Sync {
-        Sync { address: self.0.addresses[0], path: SYNC }
+        Sync { address: self.address, path: SYNC }
     }
 
     fn guest_log(&self) -> Vec<String> {
-        guest_lines(&self.0.log())
+        guest_lines(&self.proxy.log())
     }
 }
 

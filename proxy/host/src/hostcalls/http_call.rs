@@ -30,8 +30,7 @@ pub(crate) fn proxy_http_call(
     let pseudo = |wanted: &[u8]| headers.iter().find(|(n, _)| *n == wanted).map(|(_, v)| v);
     let full = |wanted: &[u8]| pseudo(wanted).filter(|v| !v.is_empty());
     // The authority has to be there and may be empty: then the upstream's name stands in for it.
-    let (Some(authority), Some(method), Some(path)) = (pseudo(b":authority"), full(b":method"), full(b":path"))
-    else {
+    let (Some(authority), Some(method), Some(path)) = (pseudo(b":authority"), full(b":method"), full(b":path")) else {
         return Err(refused(state, "proxy_http_call", upstream, "needs :authority, :method and :path"));
     };
     if !state.identity.grants.callout(upstream) {
@@ -55,7 +54,8 @@ pub(crate) fn proxy_http_call(
         upstream: name.to_owned(),
         method: Method::from_bytes(method).map_err(|_| Status::BadArgument)?,
         path: path.to_vec(),
-        authority: HeaderValue::from_bytes(if authority.is_empty() { upstream } else { authority }).map_err(|_| Status::BadArgument)?,
+        authority: HeaderValue::from_bytes(if authority.is_empty() { upstream } else { authority })
+            .map_err(|_| Status::BadArgument)?,
         headers: headers
             .iter()
             .filter(|(n, _)| n.first() != Some(&b':'))

@@ -1,0 +1,96 @@
+//! The same guests and the same requests in Sluice and in Envoy: what client, upstream and guests saw has to be the same.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    unused_imports,
+    reason = "a test fails by panicking, and it uses a part of the helpers of tests/serve"
+)]
+
+mod bootstrap;
+mod compare;
+mod envoy;
+mod groups;
+mod harness;
+mod known;
+mod origin;
+mod plan;
+mod play;
+mod seen;
+mod side;
+mod sluice;
+
+use std::{
+    collections::BTreeSet,
+    panic,
+    process::ExitCode,
+    sync::{Arc, LazyLock, Mutex, OnceLock},
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use plan::Chain;
+use play::Played;
+
+/// Names of the known differences that were met.
+static MET: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+/// A chain and, when the first of its tests has asked for it, what both proxies did with it.
+struct Job {
+    chain: Chain,
+    played: OnceLock<Result<(Played, Played), String>>,
+}
+
+impl Job {
+    fn played(&self) -> Result<&(Played, Played), Failed> {
+        let play = || {
+            envoy::BINARY.as_ref().map_err(Clone::clone)?;
+            let both = || (play::envoy(&self.chain), play::sluice(&self.chain));
+            panic::catch_unwind(panic::AssertUnwindSafe(both)).map_err(|e| {
+                let text = e.downcast_ref::<String>().cloned();
+                text.or_else(|| e.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()
+            })
+        };
+        self.played.get_or_init(play).as_ref().map_err(|e| Failed::from(e.clone()))
+    }
+
+    fn compare(&self, name: &str, index: usize) -> Result<(), Failed> {
+        let (envoy, sluice) = self.played()?;
+        let mut case = compare::case(name, index, envoy, sluice);
+        let (left, used) = compare::compare(&mut case);
+        MET.lock().unwrap().extend(used);
+        if left.is_empty() { Ok(()) } else { Err(Failed::from(left.join("\n"))) }
+    }
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // A chain mostly waits for its two processes.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let jobs: Vec<Arc<Job>> =
+        groups::chains().into_iter().map(|chain| Arc::new(Job { chain, played: OnceLock::new() })).collect();
+    let longest = jobs.iter().map(|j| j.chain.exchanges.len()).max().unwrap_or(0);
+    let mut trials = Vec::new();
+    // First tests of all chains come first: threads then play different chains and do not wait for one.
+    for index in 0..=longest {
+        for job in jobs.iter().filter(|j| index <= j.chain.exchanges.len()) {
+            let what = index.checked_sub(1).map_or("start", |i| job.chain.exchanges[i].name.as_str());
+            let name = format!("{}: {}: {what}", job.chain.group, job.chain.name);
+            let job = job.clone();
+            trials.push(Trial::test(name.clone(), move || job.compare(&name, index)));
+        }
+    }
+    let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // A difference that is gone must leave the table, and the documentation.
+    let met = MET.lock().unwrap();
+    let gone: Vec<&str> = known::KNOWN.iter().map(|k| k.name).filter(|name| !met.contains(name)).collect();
+    if everything && !conclusion.has_failed() && !gone.is_empty() {
+        eprintln!("known differences that no exchange showed: {gone:?}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
