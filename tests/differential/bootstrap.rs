@@ -15,7 +15,7 @@ pub const MAIN: &str = "main";
 pub fn bootstrap(filters: &[Filter], upstream: SocketAddr) -> String {
     let mut chain: Vec<Value> = filters.iter().map(wasm).collect();
     chain.push(router());
-    let main = json!({ "match": { "prefix": "/" }, "route": { "cluster": "up", "timeout": "0s" } });
+    let main = json!({ "name": "main", "match": { "prefix": "/" }, "route": { "cluster": "up", "timeout": "0s" } });
     let sync = json!({ "match": { "prefix": "/" }, "direct_response": { "status": 204 } });
     json!({
         "admin": { "address": any_port() },
@@ -50,6 +50,7 @@ fn listener(name: &str, route: &Value, filters: &[Value]) -> Value {
     json!({
         "name": name,
         "address": any_port(),
+        "traffic_direction": "INBOUND",
         "filter_chains": [{
             "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }],
         }],

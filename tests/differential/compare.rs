@@ -2,6 +2,7 @@
 
 use crate::{
     known::KNOWN,
+    plan::Exchange,
     play::Played,
     seen::{Record, Seen},
 };
@@ -10,6 +11,9 @@ use crate::{
 pub struct Case<'a> {
     /// `group: chain: exchange`.
     pub name: &'a str,
+    /// What client and origin sent, as they sent it; to tell what a filter touched.
+    pub sent: String,
+    pub replied: String,
     pub envoy: Record,
     pub sluice: Record,
 }
@@ -34,12 +38,21 @@ pub fn compare(case: &mut Case<'_>) -> (Vec<String>, Vec<&'static str>) {
 }
 
 /// The records of one exchange of a chain that was played; index 0 is the start.
-pub fn case<'a>(name: &'a str, index: usize, envoy: &Played, sluice: &Played) -> Case<'a> {
+pub fn case<'a>(
+    name: &'a str,
+    index: usize,
+    exchange: Option<&Exchange>,
+    envoy: &Played,
+    sluice: &Played,
+) -> Case<'a> {
     let record = |played: &Played| match index.checked_sub(1) {
         None => Record { guest: played.start.clone(), ..Record::default() },
         Some(index) => played.records[index].clone(),
     };
-    Case { name, envoy: record(envoy), sluice: record(sluice) }
+    let first = |pieces: &[Vec<u8>]| String::from_utf8_lossy(&pieces[0]).into_owned();
+    let sent = exchange.map(|e| first(&e.pieces)).unwrap_or_default();
+    let replied = exchange.map(|e| first(&e.reply.pieces)).unwrap_or_default();
+    Case { name, sent, replied, envoy: record(envoy), sluice: record(sluice) }
 }
 
 fn messages(who: &str, envoy: &[Seen], sluice: &[Seen], left: &mut Vec<String>) {

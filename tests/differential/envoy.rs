@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::{
     bootstrap::{self, bootstrap},
     harness::root,
-    plan::Filter,
+    plan::{Filter, Silent},
     seen::{Messages, Seen},
     side::{Side, Sync},
 };
@@ -56,7 +56,30 @@ fn spawn(dir: &Path, filters: &[Filter], upstream: SocketAddr) -> Child {
 }
 
 impl Envoy {
-    pub fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
+    /// Starts one that has to refuse, and returns what its guests said.
+    pub fn refused(filters: &[Filter], upstream: SocketAddr) -> Vec<String> {
+        let dir = TempDir::new().unwrap();
+        let status = spawn(dir.path(), filters, upstream).wait().unwrap();
+        assert!(!status.success(), "Envoy takes what it must refuse");
+        guest_lines(&fs::read_to_string(dir.path().join("envoy.log")).unwrap())
+    }
+
+    fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !done(self) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("Envoy ended ({status}):\n{}", self.log());
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "Envoy does not start:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Side for Envoy {
+    const SILENT: Silent = Silent::Envoy;
+
+    fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
         let dir = TempDir::new().unwrap();
         let child = spawn(dir.path(), filters, upstream);
         let mut envoy = Self { child, dir, main: None, sync: None };
@@ -77,31 +100,14 @@ impl Envoy {
         envoy
     }
 
-    /// Starts one that has to refuse, and returns what its guests said.
-    pub fn refused(filters: &[Filter], upstream: SocketAddr) -> Vec<String> {
-        let dir = TempDir::new().unwrap();
-        let status = spawn(dir.path(), filters, upstream).wait().unwrap();
-        assert!(!status.success(), "Envoy takes what it must refuse");
-        guest_lines(&fs::read_to_string(dir.path().join("envoy.log")).unwrap())
+    fn alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
-    pub fn log(&self) -> String {
+    fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("envoy.log")).unwrap()
     }
 
-    fn until(&mut self, done: impl Fn(&Self) -> bool) {
-        let began = Instant::now();
-        while !done(self) {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("Envoy ended ({status}):\n{}", self.log());
-            }
-            assert!(began.elapsed() < Duration::from_secs(60), "Envoy does not start:\n{}", self.log());
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Side for Envoy {
     fn address(&self) -> SocketAddr {
         self.main.unwrap()
     }
@@ -117,12 +123,6 @@ impl Side for Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        if thread::panicking() {
-            let log = self.log();
-            let ended = self.child.try_wait();
-            let last: Vec<&str> = log.lines().rev().take(400).collect();
-            eprintln!("--- end of envoy.log ({ended:?})\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
-        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -7,7 +7,7 @@ mod headers;
 mod life;
 mod local;
 mod pause;
-mod properties;
+pub mod properties;
 
 use crate::plan::Chain;
 

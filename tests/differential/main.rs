@@ -59,7 +59,8 @@ impl Job {
 
     fn compare(&self, name: &str, index: usize) -> Result<(), Failed> {
         let (envoy, sluice) = self.played()?;
-        let mut case = compare::case(name, index, envoy, sluice);
+        let exchange = index.checked_sub(1).map(|i| &self.chain.exchanges[i]);
+        let mut case = compare::case(name, index, exchange, envoy, sluice);
         let (left, used) = compare::compare(&mut case);
         MET.lock().unwrap().extend(used);
         if left.is_empty() { Ok(()) } else { Err(Failed::from(left.join("\n"))) }
@@ -68,6 +69,8 @@ impl Job {
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    // What fails is told by the test; a proxy that died is part of some.
+    panic::set_hook(Box::new(|_| {}));
     // A chain mostly waits for its two processes.
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let jobs: Vec<Arc<Job>> =

@@ -3,7 +3,7 @@
 use std::{
     io::Write,
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex, OnceLock},
+    sync::{Arc, Condvar, Mutex},
     thread,
     time::Duration,
 };
@@ -31,14 +31,14 @@ pub struct Origin {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    sync: OnceLock<Sync>,
+    sync: Mutex<Option<Sync>>,
 }
 
 impl Origin {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), sync: OnceLock::new() });
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), sync: Mutex::default() });
         let owner = shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -51,7 +51,7 @@ impl Origin {
 
     /// The proxy in front of it, to wait for between two pieces.
     pub fn behind(&self, sync: Sync) {
-        assert!(self.shared.sync.set(sync).is_ok(), "an origin has one proxy");
+        *self.shared.sync.lock().unwrap() = Some(sync);
     }
 
     pub fn answer(&self, reply: &Reply) {
@@ -94,7 +94,8 @@ impl Shared {
     fn write(&self, mut stream: &TcpStream, reply: &Reply) -> bool {
         for (index, piece) in reply.pieces.iter().enumerate() {
             if index > 0 {
-                self.sync.get().expect("the proxy is up").wait();
+                let sync = self.sync.lock().unwrap().clone();
+                sync.expect("the proxy is up").wait();
             }
             if stream.write_all(piece).is_err() {
                 return false;

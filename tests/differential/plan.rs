@@ -101,6 +101,15 @@ impl Reply {
     }
 }
 
+/// Which proxies keep an exchange for ever.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Silent {
+    Nowhere,
+    Both,
+    Envoy,
+    Sluice,
+}
+
 /// One request, byte for byte, and what the origin answers to it.
 #[derive(Clone)]
 pub struct Exchange {
@@ -109,8 +118,8 @@ pub struct Exchange {
     pub pieces: Vec<Vec<u8>>,
     pub reply: Reply,
     pub head_only: bool,
-    /// No answer may come: the client looks, closes, and the guests are told.
-    pub silent: bool,
+    /// Where no answer comes: the client looks, closes, and the guests are told.
+    pub silent: Silent,
     /// Sent again until it is not answered 503: a guest that died comes back in its own time.
     pub until_served: bool,
 }
@@ -125,7 +134,7 @@ impl Exchange {
 
     pub fn raw(name: impl Into<String>, head: Vec<u8>, head_only: bool) -> Self {
         let reply = Reply::ok("origin");
-        Self { name: name.into(), pieces: vec![head], reply, head_only, silent: false, until_served: false }
+        Self { name: name.into(), pieces: vec![head], reply, head_only, silent: Silent::Nowhere, until_served: false }
     }
 
     fn add_line(&mut self, line: &str) {
@@ -163,13 +172,17 @@ impl Exchange {
         self
     }
 
+    pub fn expects_continue(&self) -> bool {
+        String::from_utf8_lossy(&self.pieces[0]).contains("\r\nExpect: 100-continue\r\n")
+    }
+
     pub fn reply(mut self, reply: Reply) -> Self {
         self.reply = reply;
         self
     }
 
-    pub fn silent(mut self) -> Self {
-        self.silent = true;
+    pub fn silent(mut self, at: Silent) -> Self {
+        self.silent = at;
         self
     }
 

@@ -2,14 +2,15 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
+    panic, thread,
     time::{Duration, Instant},
 };
 
 use crate::{
     envoy::Envoy,
     origin::Origin,
-    plan::{Chain, Exchange, Filter},
+    plan::{Chain, Exchange, Filter, Silent},
     seen::{Messages, Record, Seen},
     side::Side,
     sluice::Sluice,
@@ -27,60 +28,83 @@ pub struct Played {
     pub log: String,
 }
 
+/// How a record says that the proxy did not live through the exchange.
+pub const DIED: &str = "the proxy died";
+
 pub fn envoy(chain: &Chain) -> Played {
-    let origin = Origin::start();
-    if chain.refused {
-        return said(Envoy::refused(&chain.filters, origin.address));
-    }
-    let proxy = Envoy::start(&chain.filters, origin.address);
-    let (start, records) = through(&proxy, &origin, &chain.exchanges);
-    Played { start, records, log: proxy.log() }
+    play::<Envoy>(chain, Envoy::refused)
 }
 
 pub fn sluice(chain: &Chain) -> Played {
+    play::<Sluice>(chain, Sluice::refused)
+}
+
+fn play<P: Side>(chain: &Chain, refused: fn(&[Filter], SocketAddr) -> Vec<String>) -> Played {
     let origin = Origin::start();
     if chain.refused {
-        return said(Sluice::refused(&chain.filters, origin.address));
+        return Played { start: refused(&chain.filters, origin.address), records: Vec::new(), log: String::new() };
     }
-    let proxy = Sluice::start(&chain.filters, origin.address);
-    let (start, records) = through(&proxy, &origin, &chain.exchanges);
-    Played { start, records, log: proxy.log() }
-}
-
-fn said(start: Vec<String>) -> Played {
-    Played { start, records: Vec::new(), log: String::new() }
-}
-
-fn through(proxy: &impl Side, origin: &Origin, exchanges: &[Exchange]) -> (Vec<String>, Vec<Record>) {
+    let mut proxy = P::start(&chain.filters, origin.address);
     origin.behind(proxy.sync());
     let start = proxy.guest_log();
     let mut heard = start.len();
     let mut records = Vec::new();
-    for exchange in exchanges {
-        let began = Instant::now();
-        loop {
-            origin.answer(&exchange.reply);
-            let (client, connection) = send(proxy, exchange);
-            proxy.sync().wait();
-            let log = proxy.guest_log();
-            let record = Record { client, connection, upstream: origin.take(), guest: log[heard..].to_vec() };
-            heard = log.len();
-            let refused = record.client.last().is_some_and(|answer| answer.status() == 503);
-            if !exchange.until_served || !refused || began.elapsed() > PATIENCE {
-                records.push(record);
-                break;
+    for exchange in &chain.exchanges {
+        let once = panic::AssertUnwindSafe(|| until_served(&proxy, &origin, exchange, &mut heard));
+        match panic::catch_unwind(once) {
+            Ok(record) => records.push(record),
+            Err(why) if !dies(&mut proxy) => panic::resume_unwind(why),
+            Err(_) => {
+                origin.take();
+                records.push(Record { connection: DIED.to_owned(), ..Record::default() });
+                proxy = P::start(&chain.filters, origin.address);
+                origin.behind(proxy.sync());
+                heard = proxy.guest_log().len();
             }
         }
     }
-    (start, records)
+    Played { start, records, log: proxy.log() }
 }
 
-fn send(proxy: &impl Side, exchange: &Exchange) -> (Vec<Seen>, String) {
+/// A proxy that crashes takes its time to write down where.
+fn dies(proxy: &mut impl Side) -> bool {
+    let began = Instant::now();
+    while proxy.alive() {
+        if began.elapsed() > Duration::from_secs(5) {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+fn until_served(proxy: &impl Side, origin: &Origin, exchange: &Exchange, heard: &mut usize) -> Record {
+    let began = Instant::now();
+    loop {
+        origin.answer(&exchange.reply);
+        let (client, connection) = send(proxy, exchange);
+        proxy.sync().wait();
+        let log = proxy.guest_log();
+        let record = Record { client, connection, upstream: origin.take(), guest: log[*heard..].to_vec() };
+        *heard = log.len();
+        let refused = record.client.last().is_some_and(|answer| answer.status() == 503);
+        if !exchange.until_served || !refused || began.elapsed() > PATIENCE {
+            return record;
+        }
+    }
+}
+
+fn send<P: Side>(proxy: &P, exchange: &Exchange) -> (Vec<Seen>, String) {
     let mut stream = TcpStream::connect(proxy.address()).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let silent = exchange.silent == Silent::Both || exchange.silent == P::SILENT;
+    let mut seen = Vec::new();
+    let mut messages = Messages::new(stream.try_clone().unwrap());
     for (index, piece) in exchange.pieces.iter().enumerate() {
-        if index > 0 {
+        if index == 1 && exchange.expects_continue() {
+            seen.extend(messages.next(false));
+        } else if index > 0 {
             proxy.sync().wait();
         }
         // The answer may come before all is sent.
@@ -88,9 +112,7 @@ fn send(proxy: &impl Side, exchange: &Exchange) -> (Vec<Seen>, String) {
             break;
         }
     }
-    let mut seen = Vec::new();
-    let mut messages = Messages::new(stream.try_clone().unwrap());
-    while !exchange.silent
+    while !silent
         && let Some(answer) = messages.next(exchange.head_only)
     {
         let interim = answer.status() / 100 == 1;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::seen::Messages;
+use crate::{plan::{Filter, Silent}, seen::Messages};
 
 /// A barrier: a proxy with one worker that has answered here has treated all that came before.
 #[derive(Clone)]
@@ -16,9 +16,10 @@ pub struct Sync {
 }
 
 impl Sync {
-    /// Twice: what came together with the first one may have been treated after it.
+    /// Several times: what came together with the first one may have been treated after it, and a request that waits
+    /// for a connection to its upstream goes on meanwhile.
     pub fn wait(&self) {
-        for _ in 0..2 {
+        for _ in 0..4 {
             let mut stream = TcpStream::connect(self.address).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
             write!(stream, "GET {} HTTP/1.1\r\nHost: sync\r\nConnection: close\r\n\r\n", self.path).unwrap();
@@ -29,9 +30,16 @@ impl Sync {
 }
 
 /// A running proxy.
-pub trait Side {
+pub trait Side: Sized {
+    /// How an exchange says that this one keeps it.
+    const SILENT: Silent;
+
+    fn start(filters: &[Filter], upstream: SocketAddr) -> Self;
     fn address(&self) -> SocketAddr;
     fn sync(&self) -> Sync;
+    fn alive(&mut self) -> bool;
     /// All that guests have logged so far, as `<filter> <level> <text>`.
     fn guest_log(&self) -> Vec<String>;
+    /// The proxy's own log.
+    fn log(&self) -> String;
 }

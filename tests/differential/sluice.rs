@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     harness::Proxy,
-    plan::Filter,
+    plan::{Filter, Silent},
     side::{Side, Sync},
 };
 
@@ -52,7 +52,16 @@ fn configuration(filters: &[Filter], upstream: SocketAddr) -> String {
 }
 
 impl Sluice {
-    pub fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
+    /// Starts one that has to refuse, and returns what its guests said.
+    pub fn refused(filters: &[Filter], upstream: SocketAddr) -> Vec<String> {
+        guest_lines(&Proxy::refused(&configuration(filters, upstream)))
+    }
+}
+
+impl Side for Sluice {
+    const SILENT: Silent = Silent::Sluice;
+
+    fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
         let proxy = Proxy::start(&configuration(filters, upstream));
         // The harness reads addresses from the human format only.
         let log = proxy.log();
@@ -60,23 +69,20 @@ impl Sluice {
         Self { address: address.parse().unwrap(), proxy }
     }
 
-    /// Starts one that has to refuse, and returns what its guests said.
-    pub fn refused(filters: &[Filter], upstream: SocketAddr) -> Vec<String> {
-        guest_lines(&Proxy::refused(&configuration(filters, upstream)))
-    }
-
-    pub fn log(&self) -> String {
-        self.proxy.log()
-    }
-}
-
-impl Side for Sluice {
     fn address(&self) -> SocketAddr {
         self.address
     }
 
     fn sync(&self) -> Sync {
         Sync { address: self.address, path: SYNC }
+    }
+
+    fn alive(&mut self) -> bool {
+        self.proxy.alive()
+    }
+
+    fn log(&self) -> String {
+        self.proxy.log()
     }
 
     fn guest_log(&self) -> Vec<String> {

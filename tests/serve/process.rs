@@ -72,12 +72,15 @@ fn sighup_loads_the_file_again_and_keeps_the_old_one_when_it_is_wrong() {
     proxy.signal("HUP");
     proxy.wait_for("the new configuration serves");
     assert_eq!(client.request("GET /", &[], "").header("x-chain"), "two", "on the same connection");
+    fs::write(&file, yaml("two") + "server: { workers: 7 }\n").unwrap();
+    proxy.signal("HUP");
+    proxy.wait_for("`server.workers` changed in the file: that needs a restart");
     fs::write(&file, "nonsense: true").unwrap();
     proxy.signal("HUP");
     proxy.wait_for("the new configuration is refused, the old one goes on serving");
     assert_eq!(client.request("GET /", &[], "").header("x-chain"), "two");
     let generations: Vec<_> = proxy.access(3).iter().map(|l| l["generation"].as_u64().unwrap()).collect();
-    assert_eq!(generations, [1, 2, 2]);
+    assert_eq!(generations, [1, 2, 3]);
 }
 
 #[test]

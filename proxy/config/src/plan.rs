@@ -54,7 +54,7 @@ pub struct Server {
 }
 
 /// One socket.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Address to bind; port 0 lets the system choose.
     pub address: SocketAddr,
@@ -67,7 +67,7 @@ pub struct Listener {
 }
 
 /// Certificate of a listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListenerTls {
     /// PEM chain.
     pub cert: PathBuf,
@@ -368,7 +368,7 @@ pub struct Admin {
 }
 
 /// Logs, traces and the access log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
     /// Level of the proxy's own log.
     pub log_level: LogLevel,

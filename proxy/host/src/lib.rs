@@ -24,6 +24,7 @@ mod linker;
 mod memory;
 mod message;
 mod outside;
+mod parts;
 mod pool;
 mod shared;
 mod state;
@@ -40,6 +41,7 @@ pub use host::Host;
 pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
 pub use outside::{Callout, CalloutOutcome, CalloutResponse, CrashReport, Done, Job, LogLine, Outside};
+pub use parts::{RequestParts, ResponseParts};
 pub use step::{Fault, Phase, Reply, Step, Token};
 
 pub use sluice_abi::{

@@ -7,7 +7,7 @@ use sluice_engine::Inside;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::{
-    Callout, Direction, Message, Phase, Reply, ResponseHead, TrailersHead, answered::CallHead, errands::Address,
+    Callout, Direction, Message, Phase, Reply, ResponseHead, ResponseParts, TrailersHead, errands::Address,
     filter::Identity, host::Services, inbox::Parked, shared::Registrant, wasi::Stdio,
 };
 
@@ -93,7 +93,7 @@ pub(crate) enum Outgoing {
 
 /// A callout's outcome as hostcalls read it.
 pub(crate) struct Answered {
-    pub(crate) headers: Option<ResponseHead<CallHead>>,
+    pub(crate) headers: Option<ResponseHead<ResponseParts>>,
     pub(crate) trailers: Option<TrailersHead>,
     pub(crate) body: Bytes,
     /// Why it failed; empty when it did not.

@@ -7,7 +7,6 @@
 mod case;
 mod exchange;
 mod expect;
-mod message;
 mod play;
 mod report;
 mod script;
@@ -15,7 +14,6 @@ mod stage;
 
 pub use case::{Case, Isolated, Limits, Message, Pair, Talk, Upstream, Use, parse};
 pub use expect::{Expect, Values, Wanted};
-pub use message::{RequestParts, ResponseParts};
 pub use play::Player;
 pub use report::{Exchanged, Report, Seen, compare};
 pub use stage::{Line, Stage};

@@ -4,12 +4,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header::HOST};
-use sluice_host::Direction;
+use sluice_host::{Direction, RequestParts, ResponseParts};
 
-use crate::{
-    RequestParts, ResponseParts,
-    case::{self, Pair},
-};
+use crate::case::{self, Pair};
 
 /// Something that comes in from one of the two sides.
 pub(crate) enum Event {

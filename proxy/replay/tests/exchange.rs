@@ -14,9 +14,8 @@ use http::HeaderMap;
 use proptest::prelude::*;
 use sluice_host::{
     Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Grants, Host, Isolation, Link,
-    LogLevel, LogLine, Message, Outside, RequestHead, ResponseHead, Step, TrailersHead,
+    LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, Step, TrailersHead,
 };
-use sluice_replay::{RequestParts, ResponseParts};
 
 /// A guest that pauses and continues by chance, passes every byte, and logs `c` and `d` for each context of a stream.
 /// `$pause`, `$poke`, `$trap`: how many of 256 callbacks pause, continue other streams, trap.

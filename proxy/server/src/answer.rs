@@ -59,6 +59,10 @@ impl Answer {
             return Self::grpc(status, &String::from_utf8_lossy(&reply.body), reply.headers, &note);
         }
         let mut answer = Self::new(reply.status, reply.headers, reply.body)?;
+        // Text unless its author says otherwise, as in Envoy: browsers do not have to guess.
+        if !answer.body.is_empty() && !answer.head.headers.contains_key(CONTENT_TYPE) {
+            answer.head.insert_header(CONTENT_TYPE, "text/plain")?;
+        }
         answer.note = Some(note);
         Ok(answer)
     }
@@ -90,7 +94,9 @@ impl Answer {
 
 /// Whether the client speaks gRPC.
 pub(crate) fn is_grpc(session: &Session) -> bool {
-    session.req_header().headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"))
+    // `application/grpc-web` is another protocol, whose clients read the status of HTTP.
+    let rest = session.req_header().headers.get(CONTENT_TYPE).and_then(|v| v.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
 /// The gRPC status for an HTTP status, as gRPC's own mapping has it.

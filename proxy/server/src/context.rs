@@ -32,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) body: Option<Bytes>,
     /// Length of the request's body as the client declared it, whatever filters do to the field.
     pub(crate) declared: Option<u64>,
+    /// The client sends its body in chunks.
+    pub(crate) chunked: bool,
     /// Body bytes of the response that have passed the filters.
     pub(crate) response_passed: usize,
     /// The filters have seen the end of the request.
@@ -72,6 +74,7 @@ impl Context {
             stash: None,
             body: None,
             declared: None,
+            chunked: false,
             response_passed: 0,
             request_ended: false,
             tunnel: false,

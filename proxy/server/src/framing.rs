@@ -31,6 +31,8 @@ pub(crate) enum Framing {
 #[derive(Debug, Default)]
 pub(crate) struct FramingModule {
     pub(crate) framing: Framing,
+    /// The client asked for the head alone.
+    pub(crate) head_only: bool,
     /// The client cannot read chunks.
     pub(crate) http10: bool,
 }
@@ -38,7 +40,16 @@ pub(crate) struct FramingModule {
 #[async_trait]
 impl HttpModule for FramingModule {
     async fn response_header_filter(&mut self, head: &mut ResponseHeader, end: bool) -> Result<()> {
-        if end || head.status.is_informational() {
+        if head.status.is_informational() {
+            return Ok(());
+        }
+        if end {
+            // A response without a body says so: without a length it would end with the connection.
+            let may_have_one = !self.head_only && !matches!(head.status.as_u16(), 204 | 304);
+            if may_have_one && !head.headers.contains_key(CONTENT_LENGTH) {
+                head.remove_header(&TRANSFER_ENCODING);
+                head.insert_header(CONTENT_LENGTH, 0)?;
+            }
             return Ok(());
         }
         match self.framing {

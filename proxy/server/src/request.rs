@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{
     Method, Version,
-    header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING},
 };
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -34,11 +34,14 @@ const EARLY_BODY: u64 = 64 << 10;
 pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context) -> Result<bool> {
     let site = live.get();
     ctx.site = Some(site.clone());
-    session.set_keepalive(Some(site.limits.keepalive.as_secs().max(1)));
+    // Pingora would keep a connection of HTTP/1.0 open that nobody asked to keep, and its client waits for the end.
+    let keep = session.req_header().version != Version::HTTP_10 || asks_to_keep(session);
+    session.set_keepalive(keep.then(|| site.limits.keepalive.as_secs().max(1)));
     session.set_read_timeout(Some(site.limits.read_timeout));
     session.set_write_timeout(Some(site.limits.read_timeout));
     if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
         module.http10 = session.downstream_session.req_header().version == Version::HTTP_10;
+        module.head_only = session.downstream_session.req_header().method == Method::HEAD;
     }
     settle_authority(session.req_header_mut());
     if let Err(cause) = check(session, &site.limits).and_then(|()| normalize(session)) {
@@ -60,6 +63,11 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
         return respond(session, ctx).await;
     }
     early_body(session, ctx).await
+}
+
+fn asks_to_keep(session: &Session) -> bool {
+    let values = session.req_header().headers.get_all(CONNECTION);
+    values.iter().any(|v| v.as_bytes().to_ascii_lowercase().windows(10).any(|w| w == b"keep-alive"))
 }
 
 /// Sizes that no filter and no upstream should have to meet.
@@ -135,6 +143,10 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
     let end = session.is_body_empty();
     ctx.request_ended = end;
     ctx.declared = content_length(session);
+    // How a body is framed is no business of filters; Pingora has read the field by now, and frames anew upstream.
+    if !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| !e.chain().is_empty()) {
+        ctx.chunked = session.req_header_mut().remove_header(&TRANSFER_ENCODING).is_some();
+    }
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(None) };
     if exchange.chain().is_empty() {
         return Ok(None);
@@ -374,7 +386,12 @@ pub(crate) fn to_upstream(session: &Session, ctx: &Context, head: &mut pingora_h
         return Ok(());
     }
     let may_edit = ctx.exchange.as_ref().is_some_and(|e| e.chain().may_edit_request());
-    if may_edit && !ctx.request_ended && session.req_header().method != Method::HEAD {
+    if ctx.request_ended {
+        // A length of nothing is still a length, also when a filter took it away.
+        if ctx.declared == Some(0) {
+            head.insert_header(CONTENT_LENGTH, 0)?;
+        }
+    } else if (may_edit || ctx.chunked) && session.req_header().method != Method::HEAD {
         head.remove_header(&CONTENT_LENGTH);
         if head.version != Version::HTTP_2 {
             head.insert_header(TRANSFER_ENCODING, "chunked")?;

@@ -56,7 +56,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     };
     let machine = machine(logging::for_filters(plan.telemetry.log_level), file)?;
     let host = Host::new(EngineOptions::default(), machine.clone()).map_err(RunError::Host)?;
-    let loader = Loader { file: file.to_owned(), host, machine, workers };
+    let loader = Loader { file: file.to_owned(), host, machine, workers, started: plan.clone() };
     let site = Arc::new(loader.load(&plan, 1)?);
     certificates(&plan, file)?;
     let log = AccessLog::open(plan.telemetry.access_log.as_ref())
@@ -94,9 +94,25 @@ struct Loader {
     host: Host,
     machine: Arc<Machine>,
     workers: usize,
+    /// What the process was started with: some of it stays until it ends.
+    started: Plan,
 }
 
 impl Loader {
+    /// Says which changes of the file need a new process, so that nobody waits for them in vain.
+    fn warn_of_what_stays(&self, plan: &Plan) {
+        let sockets = |p: &Plan| p.listeners.iter().map(|l| (l.address, l.tls.clone(), l.h2c)).collect::<Vec<_>>();
+        let stays = [
+            ("listeners", sockets(plan) != sockets(&self.started)),
+            ("telemetry", plan.telemetry != self.started.telemetry),
+            ("server.workers", plan.server.workers != self.started.server.workers),
+            ("server.shutdown_grace", plan.server.shutdown_grace != self.started.server.shutdown_grace),
+        ];
+        for (key, _) in stays.iter().filter(|(_, changed)| *changed) {
+            tracing::warn!("`{key}` changed in the file: that needs a restart; everything else is taken over now");
+        }
+    }
+
     /// Builds a site. When that fails, callouts go on reaching what they reached before.
     fn load(&self, plan: &Plan, generation: u64) -> Result<Site, RunError> {
         let upstreams = build::upstreams(plan, &self.file, generation)?;
@@ -261,9 +277,11 @@ fn reload_on_signal(live: &Live, loader: &Loader) {
         while hangup.recv().await.is_some() {
             let began = Instant::now();
             let generation = live.get().generation + 1;
-            let built = load::plan(&loader.file).and_then(|plan| loader.load(&plan, generation));
+            let built =
+                load::plan(&loader.file).and_then(|plan| loader.load(&plan, generation).map(|site| (plan, site)));
             match built {
-                Ok(site) => {
+                Ok((plan, site)) => {
+                    loader.warn_of_what_stays(&plan);
                     live.swap(Arc::new(site));
                     tracing::info!(
                         generation,

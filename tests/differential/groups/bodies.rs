@@ -6,13 +6,14 @@ const GROUP: &str = "bodies";
 
 pub fn chains() -> Vec<Chain> {
     let mut chains = Vec::new();
-    for mode in ["read", "replace", "append", "prepend", "upper", "delete", "partial"] {
+    for mode in ["read", "replace", "append", "prepend", "delete", "partial"] {
         chains.push(Chain::new(GROUP, mode, vec![body("body", mode, true)], framings()));
     }
-    for mode in ["replace", "append", "upper"] {
-        chains.push(Chain::new(GROUP, format!("go {mode}"), vec![body("go-body", mode, true)], framings()));
+    chains.push(Chain::new(GROUP, "go replace", vec![body("go-body", "replace", true)], framings()));
+    for side in ["request", "response"] {
+        let filter = Filter::new("b", "body").config(format!(r#"{{"{side}":"json"}}"#));
+        chains.push(Chain::new(GROUP, format!("json, {side}"), vec![filter], json()));
     }
-    chains.push(Chain::new(GROUP, "json", vec![body("body", "json", true)], json()));
     chains.push(Chain::new(GROUP, "length left alone", vec![body("body", "upper", false)], framings()));
     chains.push(Chain::new(GROUP, "stream", vec![Filter::new("s", "stream")], framings()));
     chains.push(Chain::new(GROUP, "large", vec![body("body", "append", true)], large()));

@@ -18,7 +18,7 @@ pub fn chains() -> Vec<Chain> {
         Chain::new(
             GROUP,
             "two that hold bodies",
-            vec![named("one", body("body", "append", true)), named("two", body("go-body", "append", true))],
+            vec![named("one", body("body", "append", true)), named("two", body("body", "prepend", true))],
             plain(),
         ),
         Chain::new(GROUP, "stream, then hold", vec![Filter::new("s", "stream"), body("body", "append", true)], plain()),

@@ -35,6 +35,10 @@ fn both() -> Vec<Exchange> {
         get("status without body", "GET /", &["x-status: 404"]).reply(Reply::ok("")),
         get("wipe", "GET /w", &["x-wipe: 1", "x-secret: s"]),
         get("post", "POST /", &[]).body("hello"),
+        get("until close", "GET /", &[]).reply(Reply::until_close("bye")),
+        get("chunks", "POST /", &[]).chunks(&["a", "b"]).reply(Reply::chunked(&["c", "d"])),
+        get("expect", "POST /", &["Expect: 100-continue"]).parts(&["hello"]),
+        get("hop by hop", "GET /", &["Connection: x-hop", "X-Hop: 1", "Keep-Alive: 5", "TE: trailers", "Upgrade: x"]),
         get("response fields", "GET /", &[]).reply(Reply::with(
             &[
                 "X-Removed: r",

@@ -18,7 +18,6 @@ pub fn chains() -> Vec<Chain> {
         Chain::refused(GROUP, "on_configure is false", vec![config().config("refuse")]),
         Chain::refused(GROUP, "on_vm_start is false", vec![config().vm_config("refuse")]),
         Chain::refused(GROUP, "configuration cannot be read", vec![Filter::new("b", "body").config("{\"nope\":1}")]),
-        Chain::refused(GROUP, "configuration cannot be read, go", vec![Filter::new("b", "go-body").config("{")]),
         Chain::refused(GROUP, "trap in on_configure", vec![Filter::new("t", "trap").config("trap configure")]),
         Chain::refused(GROUP, "trap in on_vm_start", vec![Filter::new("t", "trap").vm_config("trap vm_start")]),
         Chain::new(GROUP, "environment, rust", env("env"), environment()),

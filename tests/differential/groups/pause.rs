@@ -1,31 +1,28 @@
 //! Pauses that end in the same callback, at the end of the body or never, and streams that a filter closes.
 
-use crate::plan::{Chain, Exchange, Filter, Reply};
+use crate::plan::{Chain, Exchange, Filter, Reply, Silent};
 
 const GROUP: &str = "pause";
 
 pub fn chains() -> Vec<Chain> {
-    let ways = ["request_headers_resume", "response_headers_resume", "resume_idle", "nothing_known"];
-    let bodies = ["request_body", "response_body", "request_body_resume", "response_body_resume"];
-    let mut exchanges = Vec::new();
-    for way in ways {
-        exchanges.push(get(way));
-    }
-    for way in ways.iter().chain(&bodies) {
+    let mut exchanges = vec![get("nothing_known"), get("resume_idle"), get("request_body"), get("request_headers_until_body")];
+    for way in ["nothing_known", "request_body", "response_body", "request_body_resume", "response_body_resume"] {
         exchanges.push(post(&format!("{way}, length"), way).body("body"));
         let chunks = post(&format!("{way}, chunks"), way).chunks(&["aaa", "bb", "c"]);
         exchanges.push(chunks.reply(Reply::chunked(&["xxx", "yy", "z"])));
     }
-    exchanges.push(get("request_body"));
     exchanges.push(get("response_body").reply(Reply::ok("")));
+    exchanges.push(get("request_headers_resume"));
+    let way = "request_headers_resume";
+    exchanges.push(post(&format!("{way}, length"), way).body("body").silent(Silent::Envoy));
+    exchanges.push(get("response_headers_resume").silent(Silent::Envoy));
     for way in ["close_request", "close_response"] {
         exchanges.push(get(way));
         exchanges.push(post(&format!("{way}, length"), way).body("body"));
     }
-    exchanges.push(get("request_headers_until_body"));
-    exchanges.push(get("request_headers_forever").silent());
-    exchanges.push(post("request_body_forever", "request_body_forever").body("body").silent());
-    exchanges.push(get("response_headers_forever").silent());
+    exchanges.push(get("request_headers_forever").silent(Silent::Both));
+    exchanges.push(post("request_body_forever", "request_body_forever").body("body").silent(Silent::Both));
+    exchanges.push(get("response_headers_forever").silent(Silent::Both));
     vec![Chain::new(GROUP, "rust", vec![Filter::new("p", "pause")], exchanges)]
 }
 

@@ -61,15 +61,24 @@ const PLUGIN: &[&str] = &[
     "wasm.demo/",
 ];
 
+/// The paths of a chain, by its name.
+pub fn paths(chain: &str) -> &'static [&'static str] {
+    let kind = chain.split(',').next().unwrap_or_default();
+    [("request", REQUEST), ("response", RESPONSE), ("connection", CONNECTION), ("plugin", PLUGIN)]
+        .into_iter()
+        .find_map(|(name, paths)| (name == kind).then_some(paths))
+        .unwrap_or_default()
+}
+
 pub fn chains() -> Vec<Chain> {
     let mut chains = Vec::new();
     for (name, paths) in [("request", REQUEST), ("response", RESPONSE), ("connection", CONNECTION), ("plugin", PLUGIN)]
     {
         for (language, guest) in [("rust", "properties"), ("go", "go-properties")] {
-            if language == "go" && name != "request" && name != "plugin" {
+            if language == "go" && name != "plugin" {
                 continue;
             }
-            let set: &[[&str; 2]] = if name == "plugin" { &[["demo", "value"], ["a.b", ""]] } else { &[] };
+            let set: &[[&str; 2]] = if name == "plugin" { &[["demo", "value"], ["a.b", "c"]] } else { &[] };
             let config = json!({ "paths": paths, "set": set }).to_string();
             let filter = Filter::new("p", guest).config(config);
             chains.push(Chain::new(GROUP, format!("{name}, {language}"), vec![filter], exchanges()));

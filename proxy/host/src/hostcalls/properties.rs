@@ -110,16 +110,9 @@ fn request(state: &State, name: &[u8], third: Option<&[u8]>, out: &mut Vec<u8>) 
         b"duration" => {
             number(out, nanos(state.services.outside.monotonic().saturating_sub(message.facts.started_monotonic)))
         }
-        b"size" => number(out, message.facts.request_bytes),
-        b"total_size" => number(out, message.facts.request_bytes + head_bytes(head?)),
-        b"headers" => {
-            sluice_abi::pairs::encode(out, &|f| {
-                if let Some(head) = head {
-                    head.visit(f);
-                }
-            });
-            Some(())
-        }
+        b"size" => number(out, request_size(message)),
+        b"total_size" => number(out, request_size(message) + head_bytes(head?)),
+        b"headers" => pairs(head?, out),
         _ => None,
     }
 }
@@ -138,14 +131,37 @@ fn response(message: &Message, name: &[u8], third: Option<&[u8]>, out: &mut Vec<
             let code = std::str::from_utf8(head?.value(b":status")?).ok()?.parse().ok()?;
             number(out, code)
         }
-        b"code_details" => text(out, message.facts.code_details.as_ref()?.as_bytes()),
+        b"code_details" => match &message.facts.code_details {
+            Some(details) => text(out, details.as_bytes()),
+            None => head.and_then(|_| text(out, b"via_upstream")),
+        },
+        // No flag is ever set: what went wrong stands in the details.
+        b"flags" => number(out, 0),
+        b"headers" => pairs(head?, out),
         b"grpc_status" => {
             let value = message.response_trailers.as_deref().or(head)?.value(b"grpc-status")?;
             number(out, std::str::from_utf8(value).ok()?.parse().ok()?)
         }
         b"size" => number(out, message.facts.response_bytes),
-        b"total_size" => number(out, message.facts.response_bytes + head_bytes(head?)),
+        b"total_size" => number(out, message.facts.response_bytes + head.map_or(0, head_bytes)),
         _ => None,
+    }
+}
+
+fn pairs(head: &dyn Head, out: &mut Vec<u8>) -> Found {
+    sluice_abi::pairs::encode(out, &|f| head.visit(f));
+    Some(())
+}
+
+/// What came of the body so far, or before any did, what the client said would come.
+fn request_size(message: &Message) -> u64 {
+    let declared = || {
+        let value = message.request.as_deref()?.value(b"content-length")?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    };
+    match message.facts.request_bytes {
+        0 => declared().unwrap_or(0),
+        bytes => bytes,
     }
 }
 

@@ -1,7 +1,8 @@
-//! The heads of `http` as the host wants them, keeping the order of fields when one is removed.
+//! Heads for embedders that keep them in the types of the `http` crate, in the order of their fields.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::HOST, request, response, uri};
-use sluice_host::{Fields, RequestFields, ResponseFields};
+
+use crate::{Fields, RequestFields, ResponseFields};
 
 /// A request's head.
 #[derive(Debug, Clone)]

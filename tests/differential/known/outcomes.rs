@@ -1,0 +1,60 @@
+//! Exchanges that end in another way, each with both ends: what a row names is compared no further.
+
+use crate::{compare::Case, play::DIED, seen::Record};
+
+/// Where (the end of the exchange's name, in these chains), Envoy's outcome, Sluice's, and why.
+type Row = (&'static str, &'static [&'static str], &'static str, &'static str, &'static str);
+
+const NO_PSEUDO: &str = "a filter that sets all headers without pseudo headers leaves the request line as it was";
+const LATE_READ: &str = "the request's headers stay readable in the response; Envoy has let go of them";
+const PART: &str = "a part of a body can be replaced; Envoy knows only all, before and behind";
+const NOT_OUT: &str = "a head that is not out yet can still be replaced; Envoy has sent it";
+const CRASH: &str = "Envoy 1.40.0 dies of it";
+const SAME: &str = "a stream that is continued in the callback that pauses it goes on; in Envoy it depends on the phase";
+const RICH: &str = "actions beyond Continue and Pause are of the C++ SDK alone; any of them pauses";
+const STAR: &str = "a route with the prefix / takes `*`, too";
+
+const ROWS: &[Row] = &[
+    ("wipe", &["headers: rust", "headers: go"], "404", "200", NO_PSEUDO),
+    ("status", &["headers: go"], "200", "207", LATE_READ),
+    ("status without body", &["headers: go"], "200", "404", LATE_READ),
+    ("", &["bodies: partial"], "503", "200", PART),
+    ("none", &["bodies: partial"], "200, cut", "200", PART),
+    ("response is not", &["bodies: json, response"], "200, cut", "400", NOT_OUT),
+    ("response body", &["local: rust", "local: go"], "200, cut", "418", NOT_OUT),
+    ("response_body", &["chains: answer in the middle", "chains: answer at the end"], "200, cut", "418", NOT_OUT),
+    ("response_body", &["faults: trap", "faults: trap between others"], "200, cut", "503", NOT_OUT),
+    ("asterisk", &["life: nothing", "life: nothing, no WASI"], "404", "200", STAR),
+    ("resume_idle", &["pause: rust"], DIED, "200", CRASH),
+    ("request_headers_resume, length", &["pause: rust"], "none", "200", SAME),
+    ("response_headers_resume", &["pause: rust"], "none", "200", SAME),
+    ("request_body_resume, chunks", &["pause: rust"], "200", "200", SAME),
+    ("response_body_resume, chunks", &["pause: rust"], "200", "200", SAME),
+    ("get", &["faults: nonsense action2"], "200", "none", RICH),
+    ("post", &["faults: nonsense action2"], "200", "none", RICH),
+    ("", &["local: rust", "local: go"], DIED, "418", CRASH),
+];
+
+/// The last status, and whether its body came whole.
+fn outcome(record: &Record) -> String {
+    match record.client.last() {
+        _ if record.connection == DIED => DIED.to_owned(),
+        None => "none".to_owned(),
+        Some(last) if last.end == "whole" => last.status().to_string(),
+        Some(last) => format!("{}, cut", last.status()),
+    }
+}
+
+pub fn level(case: &mut Case<'_>) {
+    let (envoy, sluice) = (outcome(&case.envoy), outcome(&case.sluice));
+    let row = |(exchange, chains, e, s, _): &Row| {
+        let at = |chain: &&str| {
+            case.name.strip_prefix(*chain).and_then(|rest| rest.strip_prefix(": "))
+                .is_some_and(|name| name != "start" && (exchange.is_empty() || name == *exchange))
+        };
+        *e == envoy && *s == sluice && chains.iter().any(at)
+    };
+    if ROWS.iter().any(row) {
+        case.envoy = case.sluice.clone();
+    }
+}
