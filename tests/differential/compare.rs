@@ -16,16 +16,17 @@ pub struct Case<'a> {
     pub replied: String,
     pub envoy: Record,
     pub sluice: Record,
+    /// Names of the known differences, and of the rows of their tables, that it showed.
+    pub met: Vec<String>,
 }
 
-/// Takes away what is known, and says what is left and what was known.
-pub fn compare(case: &mut Case<'_>) -> (Vec<String>, Vec<&'static str>) {
-    let mut used = Vec::new();
+/// Takes away what is known, and says what is left.
+pub fn compare(case: &mut Case<'_>) -> Vec<String> {
     for known in KNOWN {
         let before = (case.envoy.clone(), case.sluice.clone());
         (known.level)(case);
         if before != (case.envoy.clone(), case.sluice.clone()) {
-            used.push(known.name);
+            case.met.push(known.name.to_owned());
         }
     }
     let (envoy, sluice) = (&case.envoy, &case.sluice);
@@ -34,17 +35,14 @@ pub fn compare(case: &mut Case<'_>) -> (Vec<String>, Vec<&'static str>) {
     field("client connection", &envoy.connection, &sluice.connection, &mut left);
     messages("upstream", &envoy.upstream, &sluice.upstream, &mut left);
     lines("guest log", &envoy.guest, &sluice.guest, &mut left);
-    (left, used)
+    if !left.is_empty() && !case.met.is_empty() {
+        left.push(format!("(known, and taken away before: {})", case.met.join("; ")));
+    }
+    left
 }
 
 /// The records of one exchange of a chain that was played; index 0 is the start.
-pub fn case<'a>(
-    name: &'a str,
-    index: usize,
-    exchange: Option<&Exchange>,
-    envoy: &Played,
-    sluice: &Played,
-) -> Case<'a> {
+pub fn case<'a>(name: &'a str, index: usize, exchange: Option<&Exchange>, envoy: &Played, sluice: &Played) -> Case<'a> {
     let record = |played: &Played| match index.checked_sub(1) {
         None => Record { guest: played.start.clone(), ..Record::default() },
         Some(index) => played.records[index].clone(),
@@ -52,7 +50,7 @@ pub fn case<'a>(
     let first = |pieces: &[Vec<u8>]| String::from_utf8_lossy(&pieces[0]).into_owned();
     let sent = exchange.map(|e| first(&e.pieces)).unwrap_or_default();
     let replied = exchange.map(|e| first(&e.reply.pieces)).unwrap_or_default();
-    Case { name, sent, replied, envoy: record(envoy), sluice: record(sluice) }
+    Case { name, sent, replied, envoy: record(envoy), sluice: record(sluice), met: Vec::new() }
 }
 
 fn messages(who: &str, envoy: &[Seen], sluice: &[Seen], left: &mut Vec<String>) {

@@ -112,9 +112,7 @@ fn send<P: Side>(proxy: &P, exchange: &Exchange) -> (Vec<Seen>, String) {
             break;
         }
     }
-    while !silent
-        && let Some(answer) = messages.next(exchange.head_only)
-    {
+    while !silent && let Some(answer) = messages.next(exchange.head_only) {
         let interim = answer.status() / 100 == 1;
         seen.push(answer);
         if !interim {

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{plan::{Filter, Silent}, seen::Messages};
+use crate::{
+    plan::{Filter, Silent},
+    seen::Messages,
+};
 
 /// A barrier: a proxy with one worker that has answered here has treated all that came before.
 #[derive(Clone)]

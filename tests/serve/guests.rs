@@ -109,7 +109,7 @@ fn callbacks_come_in_order_and_each_once() {
             "root 1 on_vm_start size=1 config=v",
             "root 1 on_configure size=1 config=p",
             "stream 2 on_context_create root=1",
-            "stream 2 on_request_headers count=5 end=false",
+            "stream 2 on_request_headers count=4 end=false",
             "stream 2 on_request_body size=2 end=false",
             "stream 2 on_request_body size=3 end=false",
             "stream 2 on_request_body size=0 end=true",

@@ -50,6 +50,19 @@ fn a_client_that_stops_half_way_is_let_go() {
 }
 
 #[test]
+fn a_client_that_leaves_while_its_request_is_held_is_noticed() {
+    let proxy = Proxy::chain(&[("p", &fixture("pause"), "")], None);
+    let mut client = proxy.client();
+    client.send("GET /held HTTP/1.1\r\nHost: a\r\nx-pause: request_headers_forever\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(100));
+    drop(client);
+    // Long before the limit of a pause, and with the filter told that the stream is over.
+    let line = &proxy.access(1)[0];
+    assert_eq!(line["error"], "client_closed", "{line}");
+    assert!(line["duration_us"].as_f64().unwrap() < 20e6, "{line}");
+}
+
+#[test]
 fn a_silent_client_is_timed_out() {
     let proxy = Proxy::start(&chain_yaml(&[], None, "server: { keepalive: 1s, read_timeout: 1s }\n"));
     let mut idle = proxy.client();

@@ -95,7 +95,8 @@ impl Answer {
 /// Whether the client speaks gRPC.
 pub(crate) fn is_grpc(session: &Session) -> bool {
     // `application/grpc-web` is another protocol, whose clients read the status of HTTP.
-    let rest = session.req_header().headers.get(CONTENT_TYPE).and_then(|v| v.as_bytes().strip_prefix(b"application/grpc"));
+    let rest =
+        session.req_header().headers.get(CONTENT_TYPE).and_then(|v| v.as_bytes().strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 

@@ -45,6 +45,11 @@ impl Cause {
         Self::new(0, "closed_by_filter", "proxy_internal_error", "a filter closed the stream")
     }
 
+    /// The client closed the connection before it got an answer.
+    pub(crate) fn client_gone() -> Self {
+        Self::new(0, "client_closed", "http_request_error", "the client went away")
+    }
+
     /// A filter failed and fails closed.
     pub(crate) fn fault(fault: &Fault) -> Self {
         let request = matches!(fault.phase, Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers);
@@ -80,7 +85,7 @@ impl Cause {
             (
                 ErrorSource::Downstream,
                 ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ReadError | ErrorType::ConnectionClosed,
-            ) => Self::new(0, "client_closed", "http_request_error", "the client went away"),
+            ) => Self::client_gone(),
             (ErrorSource::Downstream, _) => Self::bad_request(400, "the request is not valid HTTP"),
             (_, ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout) => Self::new(
                 504,

@@ -34,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) declared: Option<u64>,
     /// The client sends its body in chunks.
     pub(crate) chunked: bool,
+    /// The upstream sends its body in chunks.
+    pub(crate) origin_chunked: bool,
     /// Body bytes of the response that have passed the filters.
     pub(crate) response_passed: usize,
     /// The filters have seen the end of the request.
@@ -75,6 +77,7 @@ impl Context {
             body: None,
             declared: None,
             chunked: false,
+            origin_chunked: false,
             response_passed: 0,
             request_ended: false,
             tunnel: false,

@@ -119,6 +119,17 @@ impl ProxyHttp for Proxy {
         request::body(session, ctx, body, end).await
     }
 
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        // Between this hook and the next Pingora adds the field to answers that have no length.
+        ctx.origin_chunked = head.headers.contains_key(http::header::TRANSFER_ENCODING);
+        Ok(())
+    }
+
     async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
         response::headers(session, ctx, head).await
     }
@@ -154,6 +165,10 @@ impl ProxyHttp for Proxy {
         };
         let status = ctx.cause.as_ref().map_or(0, |c| c.status);
         let nobody = ctx.cause.is_some() && status == 0;
+        if !ctx.request_ended {
+            // The rest of the request is not read, so the connection cannot be used again: the answer says so.
+            session.set_keepalive(None);
+        }
         let written = match answer {
             Ok(answer) if !sent && !nobody => {
                 let result = if filtered {

@@ -62,6 +62,9 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
     if local {
         return respond(session, ctx).await;
     }
+    if !ctx.request_ended && !ctx.tunnel {
+        expect_continue(session).await?;
+    }
     early_body(session, ctx).await
 }
 
@@ -155,7 +158,14 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
         exchange.declare_length(Direction::Request, length);
     }
     let (step, mut changed) = with_request(exchange, session, |e| e.request_headers(end));
-    let step = wait(session, exchange, step, &mut changed).await;
+    let step = match wait(session, exchange, step, &mut changed).await {
+        Ok(step) => step,
+        Err(ClientGone) => {
+            session.set_keepalive(None);
+            ctx.cause = Some(Cause::client_gone());
+            return Ok(Some(true));
+        }
+    };
     if let Some(answered) = finish(session, ctx, step).await? {
         return Ok(Some(answered));
     }
@@ -169,12 +179,37 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
     Ok(None)
 }
 
+/// The client went away while its request was held: nobody waits for the answer.
+struct ClientGone;
+
+/// Ends when the client closes the connection; never while its request is not read to the end.
+async fn gone(session: &mut Session) {
+    if session.downstream_session.is_body_done() {
+        match session.downstream_session.read_body_or_idle(true).await {
+            Err(e) if matches!(e.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error) => {
+                return;
+            }
+            // A client that sends its next request early is still there.
+            _ => {}
+        }
+    }
+    std::future::pending().await
+}
+
 /// Waits while the request's half is held, up to [`PAUSE_LIMIT`].
-async fn wait(session: &mut Session, exchange: &mut Exchange, mut step: Step, changed: &mut bool) -> Step {
+async fn wait(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    mut step: Step,
+    changed: &mut bool,
+) -> std::result::Result<Step, ClientGone> {
     let deadline = tokio::time::Instant::now() + PAUSE_LIMIT;
     while matches!(step, Step::Hold) && !exchange.headers_passed(Direction::Request) {
         let Some(inbox) = exchange.inbox().cloned() else { break };
-        let event = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| inbox.poll_next(cx))).await;
+        let event = tokio::select! {
+            event = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| inbox.poll_next(cx))) => event,
+            () = gone(session) => return Err(ClientGone),
+        };
         let (next, touched) = with_request(exchange, session, |e| match event {
             Ok(event) => e.handle(event),
             Err(_) => e.give_up(Direction::Request),
@@ -185,7 +220,7 @@ async fn wait(session: &mut Session, exchange: &mut Exchange, mut step: Step, ch
             next => next,
         };
     }
-    step
+    Ok(step)
 }
 
 /// Turns a step that ends the request into its answer; `None` when the request goes on.
@@ -264,7 +299,6 @@ async fn early_body(session: &mut Session, ctx: &mut Context) -> Result<bool> {
     if !may_edit || !small || ctx.tunnel || ctx.request_ended {
         return Ok(false);
     }
-    expect_continue(session).await?;
     session.downstream_session.enable_retry_buffering();
     let mut whole = BytesMut::new();
     loop {

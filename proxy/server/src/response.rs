@@ -1,7 +1,10 @@
 //! The response's half: head, body and trailers of the upstream's answer through the filters.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header::CONTENT_LENGTH};
+use http::{
+    HeaderMap, Method,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -30,6 +33,8 @@ pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut
     if let Some(length) = length(head) {
         exchange.declare_length(Direction::Response, length);
     }
+    // Filters see what the upstream sent.
+    let hidden = !ctx.origin_chunked && head.remove_header(&TRANSFER_ENCODING).is_some();
     let step = lend_both(exchange, session, head, |e| e.response_headers(end));
     let step = settle(session, exchange, head, step, Direction::Response).await;
     let may_edit = exchange.chain().may_edit_response();
@@ -37,7 +42,7 @@ pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut
         Step::Continue | Step::Hold => {}
         step => return Err(stop(ctx, step)),
     }
-    if may_edit && !end && head.status.as_u16() != 101 {
+    if (may_edit || hidden) && !end && head.status.as_u16() != 101 {
         set_framing(session, Framing::Unknown);
     }
     Ok(())

@@ -12,8 +12,15 @@ pub fn chains() -> Vec<Chain> {
     chains.push(Chain::new(GROUP, "wild", vec![Filter::new("w", "wild")], wild()));
     for word in ["none", "bool-max", "action2", "action7", "action-max", "alloc-zero", "alloc-outside", "done-false"] {
         let filter = Filter::new("n", "nonsense").config(word);
-        let exchanges =
-            vec![Exchange::new("get", "GET /path", &[]), Exchange::new("post", "POST /path", &[]).body("hello")];
+        let silent = match word {
+            "action2" => Silent::Sluice,
+            "action7" | "action-max" => Silent::Both,
+            _ => Silent::Nowhere,
+        };
+        let exchanges = vec![
+            Exchange::new("get", "GET /path", &[]).silent(silent),
+            Exchange::new("post", "POST /path", &[]).body("hello").silent(silent),
+        ];
         chains.push(Chain::new(GROUP, format!("nonsense {word}"), vec![filter], exchanges));
     }
     chains

@@ -70,6 +70,10 @@ fn transparent() -> Vec<Exchange> {
             "absolute form",
             "GET http://other.example/a?b HTTP/1.1\r\nHost: test.example\r\nX-Forwarded-Proto: http\r\n\r\n",
         ),
+        raw(
+            "absolute form, same host",
+            "GET http://test.example/a?b HTTP/1.1\r\nHost: test.example\r\nX-Forwarded-Proto: http\r\n\r\n",
+        ),
         raw("asterisk", "OPTIONS * HTTP/1.1\r\nHost: test.example\r\nX-Forwarded-Proto: http\r\n\r\n"),
         Exchange::new("close", "GET /", &["Connection: close"]),
         Exchange::new("named in connection", "GET /", &["Connection: x-hop", "X-Hop: 1", "X-Stay: 1"]),

@@ -5,7 +5,8 @@ use crate::plan::{Chain, Exchange, Filter, Reply, Silent};
 const GROUP: &str = "pause";
 
 pub fn chains() -> Vec<Chain> {
-    let mut exchanges = vec![get("nothing_known"), get("resume_idle"), get("request_body"), get("request_headers_until_body")];
+    let mut exchanges =
+        vec![get("nothing_known"), get("resume_idle"), get("request_body"), get("request_headers_until_body")];
     for way in ["nothing_known", "request_body", "response_body", "request_body_resume", "response_body_resume"] {
         exchanges.push(post(&format!("{way}, length"), way).body("body"));
         let chunks = post(&format!("{way}, chunks"), way).chunks(&["aaa", "bb", "c"]);

@@ -27,11 +27,12 @@ pub fn statuses(case: &mut Case<'_>) {
     for (envoy, sluice) in case.envoy.client.iter_mut().zip(&case.sluice.client) {
         for (e, s) in envoy.headers.iter_mut().zip(&sluice.headers) {
             let text = |v: &[u8]| String::from_utf8_lossy(v).into_owned();
-            let known = STATUSES.iter().any(|(call, theirs, ours, _)| {
+            let known = STATUSES.iter().find(|(call, theirs, ours, _)| {
                 text(&e.1) == format!("{theirs} {call}") && text(&s.1) == format!("{ours} {call}")
             });
-            if known && e.0 == s.0 {
+            if let Some(row) = known.filter(|_| e.0 == s.0) {
                 e.1.clone_from(&s.1);
+                case.met.push(row.0.to_owned());
             }
         }
     }
@@ -39,9 +40,15 @@ pub fn statuses(case: &mut Case<'_>) {
     case.sluice.guest.retain(|line| line != "w info ");
 }
 
+/// The calls of the table.
+pub fn names() -> impl Iterator<Item = String> {
+    STATUSES.iter().map(|row| row.0.to_owned())
+}
+
 /// Every line of a start once, in the order of the first.
 pub fn starts(case: &mut Case<'_>) {
-    let known: BTreeSet<String> = case.sluice.guest.iter().filter_map(|l| l.split(' ').next()).map(Into::into).collect();
+    let known: BTreeSet<String> =
+        case.sluice.guest.iter().filter_map(|l| l.split(' ').next()).map(Into::into).collect();
     if let (Some(only), 1) = (known.first(), known.len()) {
         for line in &mut case.envoy.guest {
             if let Some(rest) = line.strip_prefix("- ") {
@@ -74,7 +81,9 @@ pub fn escaped(case: &mut Case<'_>) {
 
 pub fn output(case: &mut Case<'_>) {
     let lines = case.envoy.guest.iter().flat_map(|line| match line.split_once(" two\n") {
-        Some((head, rest)) if rest == "lines and a partial one" => vec![format!("{head} two"), format!("{head} {rest}")],
+        Some((head, rest)) if rest == "lines and a partial one" => {
+            vec![format!("{head} two"), format!("{head} {rest}")]
+        }
         _ => vec![line.clone()],
     });
     case.envoy.guest = lines.collect();

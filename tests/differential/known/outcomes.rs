@@ -10,7 +10,8 @@ const LATE_READ: &str = "the request's headers stay readable in the response; En
 const PART: &str = "a part of a body can be replaced; Envoy knows only all, before and behind";
 const NOT_OUT: &str = "a head that is not out yet can still be replaced; Envoy has sent it";
 const CRASH: &str = "Envoy 1.40.0 dies of it";
-const SAME: &str = "a stream that is continued in the callback that pauses it goes on; in Envoy it depends on the phase";
+const SAME: &str =
+    "a stream that is continued in the callback that pauses it goes on; in Envoy it depends on the phase";
 const RICH: &str = "actions beyond Continue and Pause are of the C++ SDK alone; any of them pauses";
 const STAR: &str = "a route with the prefix / takes `*`, too";
 
@@ -25,6 +26,7 @@ const ROWS: &[Row] = &[
     ("response_body", &["chains: answer in the middle", "chains: answer at the end"], "200, cut", "418", NOT_OUT),
     ("response_body", &["faults: trap", "faults: trap between others"], "200, cut", "503", NOT_OUT),
     ("asterisk", &["life: nothing", "life: nothing, no WASI"], "404", "200", STAR),
+    ("response headers, twice", &["local: rust", "local: go"], DIED, "418", CRASH),
     ("resume_idle", &["pause: rust"], DIED, "200", CRASH),
     ("request_headers_resume, length", &["pause: rust"], "none", "200", SAME),
     ("response_headers_resume", &["pause: rust"], "none", "200", SAME),
@@ -32,7 +34,6 @@ const ROWS: &[Row] = &[
     ("response_body_resume, chunks", &["pause: rust"], "200", "200", SAME),
     ("get", &["faults: nonsense action2"], "200", "none", RICH),
     ("post", &["faults: nonsense action2"], "200", "none", RICH),
-    ("", &["local: rust", "local: go"], DIED, "418", CRASH),
 ];
 
 /// The last status, and whether its body came whole.
@@ -47,14 +48,24 @@ fn outcome(record: &Record) -> String {
 
 pub fn level(case: &mut Case<'_>) {
     let (envoy, sluice) = (outcome(&case.envoy), outcome(&case.sluice));
-    let row = |(exchange, chains, e, s, _): &Row| {
-        let at = |chain: &&str| {
-            case.name.strip_prefix(*chain).and_then(|rest| rest.strip_prefix(": "))
-                .is_some_and(|name| name != "start" && (exchange.is_empty() || name == *exchange))
-        };
-        *e == envoy && *s == sluice && chains.iter().any(at)
-    };
-    if ROWS.iter().any(row) {
-        case.envoy = case.sluice.clone();
+    for (exchange, chains, theirs, ours, _) in ROWS {
+        for chain in *chains {
+            let name = case.name.strip_prefix(*chain).and_then(|rest| rest.strip_prefix(": "));
+            let here = name.is_some_and(|name| name != "start" && (exchange.is_empty() || name == *exchange));
+            if here && *theirs == envoy && *ours == sluice {
+                case.envoy = case.sluice.clone();
+                case.met.push(row(exchange, chain, theirs));
+                return;
+            }
+        }
     }
+}
+
+fn row(exchange: &str, chain: &str, theirs: &str) -> String {
+    format!("{chain}: {exchange} ({theirs} in Envoy)")
+}
+
+/// Each row at each of its chains.
+pub fn names() -> impl Iterator<Item = String> {
+    ROWS.iter().flat_map(|(exchange, chains, theirs, ..)| chains.iter().map(move |chain| row(exchange, chain, theirs)))
 }
