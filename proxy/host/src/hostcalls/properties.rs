@@ -64,9 +64,9 @@ fn lookup(state: &mut State, path: &[u8], out: &mut Vec<u8>) -> Found {
         (b"route_name", None, ..) => text(out, state.message()?.facts.route.as_ref()?.name.as_bytes()),
         (b"cluster_name", None, ..) => text(out, state.message()?.facts.route.as_ref()?.upstream.as_bytes()),
         // 1 is INBOUND in Envoy: what a proxy in front of services is.
-        (b"listener_direction", None, ..) => number(out, 1),
+        (b"listener_direction", None, ..) => state.message().and_then(|_| number(out, 1)),
         // The same facts under the names of newer Envoys.
-        (b"xds", Some(b"listener_direction"), None, false) => number(out, 1),
+        (b"xds", Some(b"listener_direction"), None, false) => state.message().and_then(|_| number(out, 1)),
         (b"xds", Some(b"route_name"), None, false) => text(out, state.message()?.facts.route.as_ref()?.name.as_bytes()),
         (b"xds", Some(b"cluster_name"), None, false) => {
             text(out, state.message()?.facts.route.as_ref()?.upstream.as_bytes())
