@@ -49,7 +49,9 @@ fn some_work(file: &Node, cx: &mut Cx<'_>) {
         Some(_) => file.get(key).is_some_and(Node::is_null),
         None => true,
     };
-    if none("routes") && none("services") {
+    let tcp = |item: &Node| item.get("tcp").is_some();
+    let any_tcp = matches!(file.get("listeners").map(|n| &n.kind), Some(Kind::List(items)) if items.iter().any(tcp));
+    if none("routes") && none("services") && !any_tcp {
         let at = file.entry("routes").map_or(file.at, |entry| entry.at);
         let help = "add `routes: [{ upstream: NAME }]`";
         cx.error::<()>(at, "there is no route: every request would be answered 404", help);

@@ -35,6 +35,9 @@ section! {
         isolation: Isolation = "shared",
         /// What a request gets when the filter fails.
         on_error: OnError = "fail_closed",
+        /// `true`: Pause in a headers callback holds only the head, and the body callbacks go on (Envoy's option of this
+        /// name). `false`: it holds everything, as Envoy does by default.
+        on_headers_stop_iteration: bool = "false",
         /// Budgets and caps, all of them enforced.
         limits: Limits = "{}",
         /// What the filter may ask of the host.
@@ -169,6 +172,7 @@ impl Filter {
             env: self.env.0.into_iter().map(|(name, _, value)| (name.0, value.0)).collect(),
             isolation: self.isolation,
             on_error: self.on_error,
+            on_headers_stop_iteration: self.on_headers_stop_iteration,
             limits: plan::Limits {
                 cpu_per_call: cpu_per_call.0,
                 cpu_per_request: cpu_per_request.0,

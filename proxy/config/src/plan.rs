@@ -62,8 +62,23 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// HTTP/2 without TLS by prior knowledge (plain listeners only).
     pub h2c: bool,
+    /// Bytes in place of HTTP: where connections go.
+    pub tcp: Option<Tcp>,
     /// Position of the entry.
     pub at: Position,
+}
+
+/// Where the connections of a TCP listener go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tcp {
+    /// Index into [`Plan::upstreams`].
+    pub upstream: usize,
+    /// The chain, in order.
+    pub filters: Vec<UseFilter>,
+    /// Properties that filters of this listener can read.
+    pub properties: BTreeMap<String, String>,
+    /// A connection on which nothing moves for so long is closed.
+    pub idle: Duration,
 }
 
 /// Certificate of a listener.
@@ -98,6 +113,8 @@ pub struct Filter {
     pub isolation: Isolation,
     /// What a request gets when the filter fails.
     pub on_error: OnError,
+    /// Pause in a headers callback holds the head and lets the body callbacks go on, as Envoy's option of this name.
+    pub on_headers_stop_iteration: bool,
     /// Budgets and caps.
     pub limits: Limits,
     /// What the filter may ask of the host.

@@ -27,6 +27,7 @@ impl fmt::Debug for Filter {
             env,
             isolation,
             on_error,
+            on_headers_stop_iteration,
             limits,
             capabilities,
             at,
@@ -42,6 +43,7 @@ impl fmt::Debug for Filter {
             .field("env", &env.keys().collect::<Vec<_>>())
             .field("isolation", isolation)
             .field("on_error", on_error)
+            .field("on_headers_stop_iteration", on_headers_stop_iteration)
             .field("limits", limits)
             .field("capabilities", capabilities)
             .field("at", at)

@@ -144,7 +144,7 @@ impl Shape for FilterRef {
 }
 
 /// The name of a declared upstream.
-pub(crate) struct UpstreamRef(usize);
+pub(crate) struct UpstreamRef(pub(crate) usize);
 
 impl Shape for UpstreamRef {
     fn title() -> String {
@@ -162,7 +162,7 @@ impl Shape for UpstreamRef {
 }
 
 /// One filter in a chain: its name, or `{ use, config }`.
-pub(crate) struct Use(plan::UseFilter);
+pub(crate) struct Use(pub(crate) plan::UseFilter);
 
 impl Shape for Use {
     fn title() -> String {

@@ -133,6 +133,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             env: Default::default(),
             isolation: Isolation::Shared,
             fail_open: false,
+            stop_iteration: false,
             cpu_per_call: Duration::from_millis(50),
             cpu_per_request: Duration::from_millis(200),
             cpu_start: Duration::from_secs(2),

@@ -68,4 +68,11 @@ impl Chain {
     pub fn open(&self, message: Box<Message>) -> Exchange {
         Exchange::new(self.clone(), message)
     }
+
+    /// Begins a TCP connection: an exchange without heads, driven by [`Exchange::connected`], [`Exchange::data`] and
+    /// [`Exchange::closed`].
+    pub fn connect(&self, mut message: Box<Message>) -> Exchange {
+        message.tcp = true;
+        Exchange::new(self.clone(), message)
+    }
 }

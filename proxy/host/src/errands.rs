@@ -1,4 +1,4 @@
-//! What a guest asks of the outside and what comes back to it: callouts, ticks and queue events.
+//! What a guest asks of the outside and what comes back to it: calls, ticks and queue events.
 //!
 //! A hostcall only notes what is wanted. It is sent when the guest is left (see `pool.rs`), so that nothing can come
 //! back while the guest still runs. What comes back finds the guest by its place and number: a guest that was rebuilt
@@ -9,7 +9,15 @@ use std::{
     time::Duration,
 };
 
-use crate::{CalloutOutcome, Event, pool::Place, state::Outgoing};
+use crate::{
+    Answer, Event, GrpcEvent, Outside,
+    calls::Told,
+    pool::Place,
+    state::{Outgoing, State},
+};
+
+/// What a gRPC call ends in when a paused stream has too much to read already (`RESOURCE_EXHAUSTED`).
+const EXHAUSTED: u32 = 8;
 
 /// One guest, wherever it is in its life.
 #[derive(Clone)]
@@ -25,12 +33,41 @@ impl std::fmt::Debug for Address {
 }
 
 impl Address {
-    /// Asks the outside for one thing.
-    pub(crate) fn send(&self, outgoing: Outgoing, outside: &dyn crate::Outside) {
+    /// Asks the outside for all that the guest noted, in its order.
+    pub(crate) fn send_all(&self, state: &mut State, outside: &dyn Outside) {
+        for outgoing in std::mem::take(&mut state.outgoing) {
+            self.send(outgoing, state, outside);
+        }
+    }
+
+    fn send(&self, outgoing: Outgoing, state: &mut State, outside: &dyn Outside) {
         let from = self.clone();
         match outgoing {
             Outgoing::Call(call, callout) => {
-                outside.send(callout, Box::new(move |outcome| from.deliver(call, outcome)));
+                let done = move |outcome| {
+                    from.answer(call, Answer::Http(outcome));
+                };
+                outside.send(callout, Box::new(done));
+            }
+            // A call that was cancelled in the callback that made it is not begun.
+            Outgoing::Open(call, grpc) => {
+                if let Some(open) = state.calls.get_mut(call) {
+                    let events = Box::new(move |event| from.answer(call, Answer::Grpc(event)));
+                    open.sink = Some(outside.open(grpc, events));
+                }
+            }
+            Outgoing::Message { call, message, end } => {
+                if let Some(open) = state.calls.get_mut(call) {
+                    open.unsent = open.unsent.saturating_sub(message.len());
+                    if let Some(sink) = &mut open.sink {
+                        sink.send(message, end);
+                    }
+                }
+            }
+            Outgoing::Close(call) => {
+                if let Some(sink) = state.calls.remove(call).and_then(|open| open.sink) {
+                    sink.close();
+                }
             }
             Outgoing::Tick { root, set, period } => outside.later(period, Box::new(move || from.tick(root, set))),
             Outgoing::Queue { registrant, queue } => {
@@ -39,18 +76,36 @@ impl Address {
         }
     }
 
-    /// Brings a callout's outcome: to the stream that made it while that waits, else straight to the guest.
-    fn deliver(&self, call: u32, outcome: CalloutOutcome) {
+    /// Brings what came on a call: to the stream that made it while that waits, else straight to the guest. False when
+    /// nobody is there to hear it.
+    fn answer(&self, call: u32, answer: Answer) -> bool {
         self.enter(|place, number| {
             let mut entered = place.enter(number)?;
             let state = entered.guest()?.state();
-            let stream = *state.calls.get(&call)?;
-            if let Some(parked) = state.paused.get(&stream) {
-                parked.inbox.post(Event::Callout { filter: parked.filter, call, outcome: Box::new(outcome) });
-                return Some(());
-            }
-            entered.run(|guest| guest.callout(call, outcome))
-        });
+            let answer = match answer {
+                Answer::Grpc(event) => match state.calls.tell(call, event) {
+                    Told::Unknown => return None,
+                    Told::Nothing => return Some(()),
+                    Told::Event(event) => Answer::Grpc(event),
+                },
+                http => http,
+            };
+            let stream = state.calls.get(call)?.context;
+            let Some(parked) = state.paused.get(&stream) else {
+                return entered.run(|guest| guest.answer(call, answer));
+            };
+            let full = matches!(answer, Answer::Grpc(_)) && parked.inbox.is_full();
+            let answer = if full {
+                // Its sink goes, and with it the call; the number is known until the guest has heard of the end.
+                state.calls.get_mut(call)?.sink = None;
+                let message = "the filter does not read: too much waits for its stream".into();
+                Answer::Grpc(GrpcEvent::Closed { status: EXHAUSTED, message })
+            } else {
+                answer
+            };
+            parked.inbox.post(Event::Answer { filter: parked.filter, call, answer: Box::new(answer) });
+            (!full).then_some(())
+        })
     }
 
     fn tick(&self, root: u32, set: u32) {
@@ -61,9 +116,7 @@ impl Address {
         self.enter(|place, number| place.enter(number)?.run(|guest| guest.queue_ready(root, queue)));
     }
 
-    fn enter(&self, f: impl FnOnce(&Arc<Place>, u64) -> Option<()>) {
-        if let Some(place) = self.place.upgrade() {
-            let _ = f(&place, self.number);
-        }
+    fn enter(&self, f: impl FnOnce(&Arc<Place>, u64) -> Option<()>) -> bool {
+        self.place.upgrade().and_then(|place| f(&place, self.number)).is_some()
     }
 }

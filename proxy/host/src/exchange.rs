@@ -6,6 +6,7 @@
 
 mod call;
 mod flow;
+mod tcp;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,6 +25,8 @@ pub struct Exchange {
     response: Half,
     inbox: Option<Arc<Inbox>>,
     finished: bool,
+    /// A TCP connection, which has no heads and no trailers.
+    tcp: bool,
 }
 
 /// One filter's part in an exchange.
@@ -54,6 +57,8 @@ struct Held {
     end: bool,
     /// The trailers have come behind what is held.
     trailers: bool,
+    /// The filter has seen the body that it holds behind a head.
+    shown: bool,
 }
 
 /// In which callback a filter stopped.
@@ -66,16 +71,21 @@ enum Stopped {
 }
 
 impl Stopped {
-    fn phase(self, direction: Direction) -> Phase {
-        match (direction, self) {
-            (Direction::Request, Self::Headers(_)) => Phase::RequestHeaders,
-            (Direction::Request, Self::Body) => Phase::RequestBody,
-            (Direction::Request, Self::Trailers) => Phase::RequestTrailers,
-            (Direction::Response, Self::Headers(_)) => Phase::ResponseHeaders,
-            (Direction::Response, Self::Body) => Phase::ResponseBody,
-            (Direction::Response, Self::Trailers) => Phase::ResponseTrailers,
+    fn part(self) -> Part {
+        match self {
+            Self::Headers(_) => Part::Head,
+            Self::Body => Part::Body,
+            Self::Trailers => Part::Trailers,
         }
     }
+}
+
+/// What of a message a callback is about; a TCP connection's head is that it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Head,
+    Body,
+    Trailers,
 }
 
 /// What came out at the far end in one direction.
@@ -137,6 +147,7 @@ pub struct Ran<'a> {
 impl Exchange {
     pub(crate) fn new(chain: Chain, message: Box<Message>) -> Self {
         let slots = chain.links().iter().map(|_| Slot::default()).collect();
+        let tcp = message.tcp;
         Self {
             chain,
             slots,
@@ -145,6 +156,7 @@ impl Exchange {
             response: Half::default(),
             inbox: None,
             finished: false,
+            tcp,
         }
     }
 
@@ -255,10 +267,10 @@ impl Exchange {
                 Some(position) => self.resume(direction, position),
                 None => Step::Continue,
             },
-            Event::Callout { filter, call, outcome } => {
+            Event::Answer { filter, call, answer } => {
                 let holds = |e: &Self, d: Direction| e.slots.get(filter).is_some_and(|s| s.held(d).stopped.is_some());
                 let direction = if holds(self, Direction::Request) { Direction::Request } else { Direction::Response };
-                match self.callout(filter, call, *outcome) {
+                match self.answer(filter, call, *answer) {
                     Verdict::Continue => Step::Hold,
                     verdict => self.stop(direction, verdict),
                 }
@@ -284,7 +296,7 @@ impl Exchange {
         let Some(stopped) = self.slots.get(index).and_then(|s| s.held(direction).stopped) else {
             return Step::Continue;
         };
-        match self.fail(index, token, stopped.phase(direction)) {
+        match self.fail(index, token, self.phase(direction, stopped.part())) {
             Some(fault) => self.stop(direction, Verdict::Fail(fault)),
             None => match self.position(direction, index) {
                 Some(position) => self.resume(direction, position),
@@ -296,10 +308,10 @@ impl Exchange {
     /// The exchange is over: every open context gets done, log and delete. Called by `Drop` if nobody did.
     pub fn finish(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
-            // A callout's outcome that found the stream waiting is not lost when the stream ends first.
+            // What came on a call and found the stream waiting is not lost when the stream ends first.
             while let Some(event) = self.inbox.as_ref().and_then(|inbox| inbox.try_next()) {
-                if let Event::Callout { filter, call, outcome } = event {
-                    let _ = self.callout(filter, call, *outcome);
+                if let Event::Answer { filter, call, answer } = event {
+                    let _ = self.answer(filter, call, *answer);
                 }
             }
             (0..self.slots.len()).for_each(|index| self.end_context(index));
@@ -314,6 +326,21 @@ impl Exchange {
             used: slot.used,
             outcome: slot.outcome,
         })
+    }
+
+    /// The callback for a part of a message.
+    fn phase(&self, direction: Direction, part: Part) -> Phase {
+        match (self.tcp, direction, part) {
+            (true, Direction::Request, Part::Head) => Phase::NewConnection,
+            (true, Direction::Request, _) => Phase::DownstreamData,
+            (true, Direction::Response, _) => Phase::UpstreamData,
+            (false, Direction::Request, Part::Head) => Phase::RequestHeaders,
+            (false, Direction::Request, Part::Body) => Phase::RequestBody,
+            (false, Direction::Request, Part::Trailers) => Phase::RequestTrailers,
+            (false, Direction::Response, Part::Head) => Phase::ResponseHeaders,
+            (false, Direction::Response, Part::Body) => Phase::ResponseBody,
+            (false, Direction::Response, Part::Trailers) => Phase::ResponseTrailers,
+        }
     }
 
     fn half(&self, direction: Direction) -> &Half {

@@ -30,6 +30,8 @@ pub struct FilterSpec {
     pub isolation: Isolation,
     /// Whether an exchange goes on without the filter when it fails.
     pub fail_open: bool,
+    /// Pause in a headers callback holds only the head, and the body callbacks go on.
+    pub stop_iteration: bool,
     /// CPU time of one callback.
     pub cpu_per_call: Duration,
     /// CPU time of all callbacks of one exchange.
@@ -159,6 +161,7 @@ pub struct Filter {
     pub(crate) blueprint: Arc<Blueprint>,
     pub(crate) pool: Pool,
     pub(crate) fail_open: bool,
+    pub(crate) stop_iteration: bool,
     pub(crate) cpu_per_request: Duration,
     pub(crate) exports: Exports,
 }
@@ -172,13 +175,24 @@ pub struct Exports {
     pub response_body: bool,
     /// `proxy_on_response_trailers`.
     pub response_trailers: bool,
+    /// `proxy_on_downstream_data`.
+    pub downstream_data: bool,
+    /// `proxy_on_upstream_data`.
+    pub upstream_data: bool,
     /// Imports `proxy_set_buffer_bytes`.
     pub edits_bodies: bool,
 }
 
 impl Filter {
     pub(crate) fn new(blueprint: Arc<Blueprint>, pool: Pool, spec: &FilterSpec, exports: Exports) -> Self {
-        Self { blueprint, pool, fail_open: spec.fail_open, cpu_per_request: spec.cpu_per_request, exports }
+        Self {
+            blueprint,
+            pool,
+            fail_open: spec.fail_open,
+            stop_iteration: spec.stop_iteration,
+            cpu_per_request: spec.cpu_per_request,
+            exports,
+        }
     }
 
     /// Its name in the configuration.

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use sluice_abi::callbacks::ALLOCATORS;
+use sluice_abi::{PeerType, callbacks::ALLOCATORS};
 use sluice_engine::{Crash, CrashKind, Sandbox};
 use wasmtime::{Instance, TypedFunc};
 
 use crate::{
-    CalloutOutcome, LoadError, Phase,
+    Answer, CalloutOutcome, GrpcEvent, LoadError, Phase,
+    answered::Answered,
     callbacks::{Callbacks, Grown},
+    calls::Kind,
     errands::Address,
     filter::Blueprint,
-    state::{Answered, Asked, Outgoing, Root, State, Writable},
+    state::{Asked, Outgoing, Root, State, Writable},
     wasi,
 };
 
@@ -164,9 +166,31 @@ impl Guest {
         self.prepare(phase, context);
         let callback = match phase {
             Phase::RequestBody => &self.callbacks.proxy_on_request_body,
+            Phase::DownstreamData => &self.callbacks.proxy_on_downstream_data,
+            Phase::UpstreamData => &self.callbacks.proxy_on_upstream_data,
             _ => &self.callbacks.proxy_on_response_body,
         };
         Some(self.sandbox.call(callback.as_ref()?, (context, size, u32::from(end)), budget.min(self.cpu_per_call)))
+    }
+
+    /// A client has connected; `None` when the guest has no callback for it.
+    pub(crate) fn new_connection(&mut self, context: u32, budget: Duration) -> Option<Result<u32, Crash>> {
+        self.prepare(Phase::NewConnection, context);
+        let callback = self.callbacks.proxy_on_new_connection.as_ref()?;
+        Some(self.sandbox.call(callback, (context,), budget.min(self.cpu_per_call)))
+    }
+
+    /// One side of a connection was closed.
+    pub(crate) fn closed(&mut self, phase: Phase, context: u32, peer: PeerType) -> Result<(), Crash> {
+        self.prepare(phase, context);
+        let callback = match phase {
+            Phase::DownstreamClose => &self.callbacks.proxy_on_downstream_connection_close,
+            _ => &self.callbacks.proxy_on_upstream_connection_close,
+        };
+        match callback {
+            Some(f) => self.sandbox.call(f, (context, peer.wire()), self.cpu_per_call),
+            None => Ok(()),
+        }
     }
 
     /// A trailers callback; `None` when the guest has none.
@@ -185,24 +209,60 @@ impl Guest {
         Some(self.sandbox.call(callback.as_ref()?, (context, count), budget.min(self.cpu_per_call)))
     }
 
-    /// A callout is over; the callback is the root's, as the ABI has it. Unknown numbers were answered before.
-    pub(crate) fn callout(&mut self, call: u32, outcome: CalloutOutcome) -> Result<(), (Phase, Crash)> {
+    /// Tells of what came on a call; the callbacks are the root's, as the ABI has it. A call that was answered already,
+    /// or that the guest wants to hear nothing of, is not known any more.
+    pub(crate) fn answer(&mut self, call: u32, answer: Answer) -> Result<(), (Phase, Crash)> {
         let state = self.sandbox.data_mut();
-        let Some(stream) = state.calls.remove(&call) else { return Ok(()) };
+        let Some(open) = state.calls.get(call).filter(|open| !open.closing) else { return Ok(()) };
         // The root of a stream that is gone is not known any more; every guest has a first root.
         let first = state.roots.first().map_or(0, |r| r.id);
-        let root = state.contexts.get(&stream).copied().unwrap_or(first);
-        let answered = Answered::new(outcome);
-        let (headers, body, trailers) = answered.sizes();
+        let root = state.contexts.get(&open.context).copied().unwrap_or(first);
+        let last = open.kind != Kind::Stream || matches!(answer, Answer::Grpc(GrpcEvent::Closed { .. }));
+        if last {
+            state.calls.remove(call);
+        }
+        let phase = if matches!(answer, Answer::Http(_)) { Phase::Callout } else { Phase::Grpc };
         let writable = state.writable;
-        enter(state, Phase::Callout, root);
+        enter(state, phase, root);
         state.writable = writable;
-        state.answered = Some(answered);
-        let result = match &self.callbacks.proxy_on_http_call_response {
+        let result = match answer {
+            Answer::Http(outcome) => self.http_answer(root, call, outcome),
+            Answer::Grpc(event) => self.grpc_answer(root, call, event),
+        };
+        self.leave(phase, result)
+    }
+
+    fn http_answer(&mut self, root: u32, call: u32, outcome: CalloutOutcome) -> Result<(), Crash> {
+        let answered = Answered::http(outcome);
+        let (headers, body, trailers) = answered.sizes();
+        self.sandbox.data_mut().answered = Some(answered);
+        match &self.callbacks.proxy_on_http_call_response {
             Some(f) => self.sandbox.call(f, (root, call, headers, body, trailers), self.cpu_per_call),
             None => Ok(()),
+        }
+    }
+
+    fn grpc_answer(&mut self, root: u32, call: u32, event: GrpcEvent) -> Result<(), Crash> {
+        let callbacks = &self.callbacks;
+        let callback = match event {
+            GrpcEvent::Metadata(_) => &callbacks.proxy_on_grpc_receive_initial_metadata,
+            GrpcEvent::Message(_) => &callbacks.proxy_on_grpc_receive,
+            GrpcEvent::Trailers(_) => &callbacks.proxy_on_grpc_receive_trailing_metadata,
+            GrpcEvent::Closed { .. } => &callbacks.proxy_on_grpc_close,
         };
-        self.leave(Phase::Callout, result)
+        let answered = Answered::grpc(event.clone());
+        let (headers, body, trailers) = answered.sizes();
+        let number = match event {
+            GrpcEvent::Metadata(_) => headers,
+            GrpcEvent::Message(_) => body,
+            GrpcEvent::Trailers(_) => trailers,
+            GrpcEvent::Closed { status, .. } => status,
+        };
+        self.sandbox.data_mut().answered = Some(answered);
+        match callback {
+            Some(f) => self.sandbox.call(f, (root, call, number), self.cpu_per_call),
+            None => Ok(()),
+        }
     }
 
     /// One tick of a root, unless the period was set again meanwhile; then asks for the next one.

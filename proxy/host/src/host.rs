@@ -179,6 +179,8 @@ fn exports(module: &Module) -> Exports {
         request_body: has("proxy_on_request_body"),
         response_body: has("proxy_on_response_body"),
         response_trailers: has("proxy_on_response_trailers"),
+        downstream_data: has("proxy_on_downstream_data"),
+        upstream_data: has("proxy_on_upstream_data"),
         edits_bodies: module.imports().any(|i| i.module() == "env" && i.name() == "proxy_set_buffer_bytes"),
     }
 }

@@ -7,7 +7,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{CalloutOutcome, Direction, Reply};
+use crate::{Answer, Direction, Reply};
+
+/// Most events that may wait, and most bytes in them, before gRPC messages are refused.
+const MAX_EVENTS: usize = 1024;
+const MAX_BYTES: usize = 16 << 20;
 
 /// What happened to a paused stream while it waited.
 #[derive(Debug)]
@@ -23,14 +27,14 @@ pub enum Event {
     Reply(Box<Reply>),
     /// Close the stream.
     Close,
-    /// A callout of this stream is over.
-    Callout {
+    /// Something came on a call of this stream.
+    Answer {
         /// Index of the filter in the chain.
         filter: usize,
         /// The number that the filter knows it by.
         call: u32,
-        /// What came of it.
-        outcome: Box<CalloutOutcome>,
+        /// What came.
+        answer: Box<Answer>,
     },
 }
 
@@ -56,6 +60,29 @@ impl Inbox {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Whether so much waits already that a peer has to stop sending.
+    pub(crate) fn is_full(&self) -> bool {
+        let inner = self.inner.lock();
+        let bytes = |event: &Event| if let Event::Answer { answer, .. } = event { answer.size() } else { 0 };
+        inner.events.len() >= MAX_EVENTS || inner.events.iter().map(bytes).sum::<usize>() >= MAX_BYTES
+    }
+
+    /// Takes what came on calls of this filter; other events stay.
+    pub(crate) fn answers(&self, filter: usize) -> Vec<(u32, Box<Answer>)> {
+        let mut inner = self.inner.lock();
+        let (answers, rest) = std::mem::take(&mut inner.events)
+            .into_iter()
+            .partition(|event| matches!(event, Event::Answer { filter: f, .. } if *f == filter));
+        inner.events = rest;
+        let answers: Vec<Event> = answers;
+        answers
+            .into_iter()
+            .filter_map(
+                |event| if let Event::Answer { call, answer, .. } = event { Some((call, answer)) } else { None },
+            )
+            .collect()
     }
 
     /// Drops continues that came while there was nothing to continue.
@@ -86,6 +113,8 @@ impl Inbox {
 pub(crate) struct Parked {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) filter: usize,
+    /// It is a TCP connection.
+    pub(crate) tcp: bool,
 }
 
 impl Parked {

@@ -10,7 +10,10 @@
 mod answered;
 mod body;
 mod callbacks;
+mod callout;
+mod calls;
 mod chain;
+mod envoy;
 mod errands;
 mod error;
 mod exchange;
@@ -32,6 +35,9 @@ mod step;
 mod wasi;
 
 pub use body::Body;
+pub use callout::{
+    Answer, Callout, CalloutOutcome, CalloutResponse, Done, FieldList, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink,
+};
 pub use chain::{Chain, Link};
 pub use error::{HostError, LoadError};
 pub use exchange::{Exchange, Outcome, Ran};
@@ -40,12 +46,12 @@ pub use head::{Fields, Head, InvalidHeader, RequestFields, RequestHead, Response
 pub use host::Host;
 pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
-pub use outside::{Callout, CalloutOutcome, CalloutResponse, CrashReport, Done, Job, LogLine, Outside};
+pub use outside::{CrashReport, Job, LogLine, Outside};
 pub use parts::{RequestParts, ResponseParts};
 pub use step::{Fault, Phase, Reply, Step, Token};
 
 pub use sluice_abi::{
-    AbiVersion, LogLevel,
+    AbiVersion, LogLevel, PeerType,
     callbacks::ALLOCATORS,
     hostcalls::{EMSCRIPTEN, Hostcall},
     wasi as wasi_names,

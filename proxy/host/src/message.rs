@@ -19,6 +19,8 @@ pub struct Message {
     pub response_trailers: Option<Box<dyn Head>>,
     /// The body that the running callback may read; `None` outside of body callbacks.
     pub(crate) body: Option<(Direction, Body)>,
+    /// It is a TCP connection: there are no heads, and the bodies are its bytes.
+    pub(crate) tcp: bool,
     /// Facts that filters read as properties.
     pub facts: ExchangeFacts,
     /// What filters set with `proxy_set_property`: path (segments joined by NUL) and value.
@@ -55,7 +57,7 @@ pub struct ExchangeFacts {
     pub destination: Option<SocketAddr>,
     /// Number of the client's connection in this process.
     pub connection: u64,
-    /// `HTTP/1.1`, `HTTP/2`, ….
+    /// `HTTP/1.1`, `HTTP/2`, …; empty for TCP.
     pub protocol: &'static str,
     /// Wall clock at the first byte, since 1970.
     pub started: Duration,

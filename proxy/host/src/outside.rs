@@ -1,13 +1,14 @@
 //! Everything that a filter may want from beyond the host's walls: clocks, randomness and somewhere to write.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_abi::LogLevel;
 use sluice_engine::{Crash, Digest};
 
-use crate::Phase;
+use crate::{
+    Phase,
+    callout::{Callout, Done, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink},
+};
 
 /// What an embedder gives the host. Calls come from whichever thread runs a guest and must not block.
 pub trait Outside: Send + Sync + 'static {
@@ -38,50 +39,37 @@ pub trait Outside: Send + Sync + 'static {
 
     /// Sends a callout and calls `done` once, never before this call returns.
     fn send(&self, callout: Callout, done: Done);
+
+    /// Opens a gRPC call. What comes back goes to `events`, never before this call returns. An embedder that has no
+    /// client for gRPC leaves it at this: every call ends in `UNIMPLEMENTED`.
+    fn open(&self, call: GrpcCall, mut events: GrpcEvents) -> Box<dyn GrpcSink> {
+        let message = format!("{} cannot be called: this host makes no gRPC calls", call.upstream);
+        let closed = GrpcEvent::Closed { status: 12, message };
+        self.later(
+            Duration::ZERO,
+            Box::new(move || {
+                events(closed);
+            }),
+        );
+        Box::new(Nowhere)
+    }
+}
+
+/// The sending half of a call that goes nowhere.
+struct Nowhere;
+
+impl GrpcSink for Nowhere {
+    fn send(&mut self, _message: bytes::Bytes, _end: bool) {}
+
+    fn queued(&self) -> usize {
+        0
+    }
+
+    fn close(self: Box<Self>) {}
 }
 
 /// A piece of the host's own work.
 pub type Job = Box<dyn FnOnce() + Send>;
-
-/// What is called with the outcome of a callout.
-pub type Done = Box<dyn FnOnce(CalloutOutcome) + Send>;
-
-/// A request that a filter makes by itself.
-#[derive(Debug, Clone)]
-pub struct Callout {
-    /// Which filter.
-    pub filter: Arc<str>,
-    /// The name of an upstream, or `host:port`.
-    pub upstream: String,
-    /// `:method`.
-    pub method: http::Method,
-    /// `:path`.
-    pub path: Vec<u8>,
-    /// `:authority`.
-    pub authority: HeaderValue,
-    /// Fields in order, without pseudo headers.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The whole body.
-    pub body: Bytes,
-    /// How long the whole call may take.
-    pub timeout: Duration,
-}
-
-/// What came of a callout; the text of a failure is what `proxy_get_status` tells.
-pub type CalloutOutcome = Result<CalloutResponse, String>;
-
-/// A callout's response.
-#[derive(Debug, Clone, Default)]
-pub struct CalloutResponse {
-    /// 100 to 999.
-    pub status: u16,
-    /// Its fields.
-    pub headers: HeaderMap,
-    /// The whole body.
-    pub body: Bytes,
-    /// Its trailers.
-    pub trailers: HeaderMap,
-}
 
 /// One log line of a filter.
 #[derive(Debug, Clone, Copy)]

@@ -45,8 +45,7 @@ impl Drop for Entered<'_> {
         let Some(guest) = self.inner.guest.as_mut() else { return };
         if !guest.state().outgoing.is_empty() {
             let address = Address { place: self.place.home.clone(), number };
-            let outside = &*self.place.blueprint.services.outside;
-            std::mem::take(&mut guest.state().outgoing).into_iter().for_each(|o| address.send(o, outside));
+            address.send_all(guest.state(), &*self.place.blueprint.services.outside);
         }
     }
 }

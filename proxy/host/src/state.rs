@@ -7,7 +7,7 @@ use sluice_engine::Inside;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::{
-    Callout, Direction, Message, Phase, Reply, ResponseHead, ResponseParts, TrailersHead, errands::Address,
+    Callout, Direction, GrpcCall, Message, Phase, Reply, answered::Answered, calls::Calls, errands::Address,
     filter::Identity, host::Services, inbox::Parked, shared::Registrant, wasi::Stdio,
 };
 
@@ -44,11 +44,9 @@ pub(crate) struct State {
     pub(crate) message: Option<Box<Message>>,
     /// The context that the message belongs to.
     pub(crate) message_of: u32,
-    /// Callouts under way, with the context that made each.
-    pub(crate) calls: HashMap<u32, u32, ContextHash>,
-    /// The number of the last callout.
-    pub(crate) last_call: u32,
-    /// The outcome of the callout whose callback runs.
+    /// Calls under way.
+    pub(crate) calls: Calls,
+    /// What came back on the call whose callback runs.
     pub(crate) answered: Option<Answered>,
     /// Where this guest lives, once it has started.
     pub(crate) address: Option<Address>,
@@ -83,21 +81,18 @@ pub(crate) struct Root {
 
 /// What the outside has to be asked for.
 pub(crate) enum Outgoing {
-    /// A callout with its number.
+    /// An HTTP callout with its number.
     Call(u32, Callout),
+    /// A gRPC call with its number.
+    Open(u32, GrpcCall),
+    /// A message on a gRPC stream.
+    Message { call: u32, message: Bytes, end: bool },
+    /// Nothing more is wanted of a gRPC call.
+    Close(u32),
     /// The next tick of a root.
     Tick { root: u32, set: u32, period: Duration },
     /// Somebody put an item into a queue that a root is registered for.
     Queue { registrant: Registrant, queue: u32 },
-}
-
-/// A callout's outcome as hostcalls read it.
-pub(crate) struct Answered {
-    pub(crate) headers: Option<ResponseHead<ResponseParts>>,
-    pub(crate) trailers: Option<TrailersHead>,
-    pub(crate) body: Bytes,
-    /// Why it failed; empty when it did not.
-    pub(crate) failure: String,
 }
 
 /// Header maps that may be changed now.
@@ -138,8 +133,7 @@ impl State {
             paused: HashMap::default(),
             message: None,
             message_of: 0,
-            calls: HashMap::default(),
-            last_call: 0,
+            calls: Calls::default(),
             answered: None,
             address: None,
             registered: Vec::new(),
@@ -177,9 +171,15 @@ impl State {
         if self.effective == self.message_of { self.message.as_deref_mut() } else { None }
     }
 
+    /// Whether the effective stream is a TCP connection; `None` when it is not known to be either.
+    pub(crate) fn is_tcp(&self) -> Option<bool> {
+        let parked = || self.paused.get(&self.effective).map(|parked| parked.tcp);
+        self.message().map(|message| message.tcp).or_else(parked)
+    }
+
     /// The body in hand, if it is that of this direction.
     pub(crate) fn body_mut(&mut self, direction: Direction) -> Option<&mut crate::Body> {
-        if matches!(self.phase, Phase::RequestHeaders | Phase::ResponseHeaders) {
+        if matches!(self.phase, Phase::RequestHeaders | Phase::ResponseHeaders | Phase::NewConnection) {
             return None;
         }
         match self.message_mut()?.body.as_mut() {

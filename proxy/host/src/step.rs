@@ -117,12 +117,18 @@ pub enum Phase {
     ResponseHeaders,
     ResponseBody,
     ResponseTrailers,
+    NewConnection,
+    DownstreamData,
+    UpstreamData,
+    DownstreamClose,
+    UpstreamClose,
     Done,
     Log,
     Delete,
     Tick,
     Queue,
     Callout,
+    Grpc,
 }
 
 impl Phase {
@@ -139,16 +145,22 @@ impl Phase {
             Self::ResponseHeaders => "response_headers",
             Self::ResponseBody => "response_body",
             Self::ResponseTrailers => "response_trailers",
+            Self::NewConnection => "new_connection",
+            Self::DownstreamData => "downstream_data",
+            Self::UpstreamData => "upstream_data",
+            Self::DownstreamClose => "downstream_close",
+            Self::UpstreamClose => "upstream_close",
             Self::Done => "done",
             Self::Log => "log",
             Self::Delete => "delete",
             Self::Tick => "tick",
             Self::Queue => "queue",
             Self::Callout => "callout",
+            Self::Grpc => "grpc",
         }
     }
 
-    /// Whether a stream's callback runs, in which it may answer, continue and close.
+    /// Whether a callback of an HTTP stream runs, in which it may answer.
     pub(crate) const fn is_stream(self) -> bool {
         matches!(
             self,

@@ -96,6 +96,9 @@ pub struct Use {
     /// Goes on without the filter when it fails.
     #[serde(default)]
     pub fail_open: bool,
+    /// Pause in a headers callback holds only the head.
+    #[serde(default)]
+    pub on_headers_stop_iteration: bool,
     /// Its ceilings.
     #[serde(default)]
     pub limits: Limits,

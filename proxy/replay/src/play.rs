@@ -146,6 +146,7 @@ fn spec(wanted: &Use, code: Code, isolation: Isolated) -> Result<FilterSpec, Str
             Isolated::Request => Isolation::Request,
         },
         fail_open: wanted.fail_open,
+        stop_iteration: wanted.on_headers_stop_iteration,
         cpu_per_call: Duration::from_millis(limits.cpu_per_call_ms),
         cpu_per_request: Duration::from_millis(limits.cpu_per_request_ms),
         cpu_start: Duration::from_millis(limits.cpu_start_ms),

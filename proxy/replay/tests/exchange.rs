@@ -138,6 +138,7 @@ fn filter(name: String, manner: Manner, isolation: Isolation) -> Arc<Filter> {
         env: Default::default(),
         isolation,
         fail_open: true,
+        stop_iteration: false,
         cpu_per_call: Duration::from_secs(10),
         cpu_per_request: Duration::from_secs(60),
         cpu_start: Duration::from_secs(10),

@@ -4,6 +4,7 @@
 use std::{
     fs::OpenOptions,
     io::{self, BufWriter, Write},
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc,
@@ -11,15 +12,16 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pingora_core::Error;
 use pingora_proxy::Session;
 use serde_json::{Map, Value, json};
 use sluice_config::plan::{self, LogFormat};
+use sluice_host::{Exchange, RouteFacts};
 
-use crate::{context::Context, request::protocol};
+use crate::{cause::Cause, context::Context, request::protocol};
 
 /// Lines that may wait for the writer.
 const QUEUE: usize = 16 << 10;
@@ -57,8 +59,32 @@ impl AccessLog {
 
     /// Writes the line of a request.
     pub(crate) fn write(&self, session: &Session, ctx: &Context, error: Option<&Error>) {
-        let Some(inner) = &self.0 else { return };
-        let fields = fields(session, ctx, error);
+        if let Some(inner) = &self.0 {
+            inner.write(fields(session, ctx, error));
+        }
+    }
+
+    /// Writes the line of a TCP connection.
+    pub(crate) fn connection(&self, connection: &Connection, exchange: &Exchange) {
+        if let Some(inner) = &self.0 {
+            inner.write(connection_fields(connection, exchange));
+        }
+    }
+
+    /// Waits until everything is written, at most a second.
+    pub(crate) fn flush(&self) {
+        if let Some(inner) = &self.0 {
+            let (done, wait) = sync_channel(1);
+            if inner.lines.send(Line::Flush(done)).is_ok() {
+                let _ = wait.recv_timeout(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn write(&self, fields: Map<String, Value>) {
+        let inner = self;
         let mut text = match inner.format {
             LogFormat::Json => Value::Object(fields).to_string(),
             LogFormat::Human => human(&fields),
@@ -69,16 +95,6 @@ impl AccessLog {
             // Told at 1, 2, 4, 8, …, so that the telling is no flood of its own.
             if dropped.is_power_of_two() {
                 tracing::warn!(dropped, "the access log cannot keep up; lines are dropped");
-            }
-        }
-    }
-
-    /// Waits until everything is written, at most a second.
-    pub(crate) fn flush(&self) {
-        if let Some(inner) = &self.0 {
-            let (done, wait) = sync_channel(1);
-            if inner.lines.send(Line::Flush(done)).is_ok() {
-                let _ = wait.recv_timeout(Duration::from_secs(1));
             }
         }
     }
@@ -146,18 +162,7 @@ fn fields(session: &Session, ctx: &Context, error: Option<&Error>) -> Map<String
         put("generation", site.generation.into());
     }
     if let Some(exchange) = &ctx.exchange {
-        let chain: Vec<Value> = exchange
-            .ran()
-            .map(|r| {
-                json!({
-                    "filter": &**r.filter,
-                    "digest": r.digest.short(),
-                    "us": micros(r.used),
-                    "outcome": r.outcome.name(),
-                })
-            })
-            .collect();
-        put("filters", chain.into());
+        put("filters", chain(exchange));
     }
     if let Some((filter, details)) = &ctx.replied {
         put("replied_by", (&**filter).into());
@@ -169,6 +174,59 @@ fn fields(session: &Session, ctx: &Context, error: Option<&Error>) -> Map<String
     }
     if let Some(error) = error {
         put("error_cause", error.to_string().into());
+    }
+    f
+}
+
+/// How the filters of a chain fared.
+fn chain(exchange: &Exchange) -> Value {
+    let ran = exchange.ran().map(|r| {
+        json!({
+            "filter": &**r.filter,
+            "digest": r.digest.short(),
+            "us": micros(r.used),
+            "outcome": r.outcome.name(),
+        })
+    });
+    ran.collect::<Vec<_>>().into()
+}
+
+/// One TCP connection from its beginning to its end.
+pub(crate) struct Connection {
+    pub(crate) route: Arc<RouteFacts>,
+    pub(crate) client: Option<SocketAddr>,
+    pub(crate) began: Instant,
+    pub(crate) began_wall: Duration,
+    pub(crate) generation: u64,
+    pub(crate) upstream: Option<SocketAddr>,
+    pub(crate) tries: usize,
+    /// Bytes from the client and to the client that passed the filters.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    /// What ended it before its peers did.
+    pub(crate) cause: Option<Cause>,
+}
+
+fn connection_fields(c: &Connection, exchange: &Exchange) -> Map<String, Value> {
+    let mut f = Map::new();
+    let mut put = |name: &str, value: Value| drop(f.insert(name.to_owned(), value));
+    put("time", rfc3339(c.began_wall).into());
+    put("client", c.client.map(|a| a.to_string()).into());
+    put("protocol", "TCP".into());
+    put("bytes_received", c.received.into());
+    put("bytes_sent", c.sent.into());
+    put("duration_us", micros(c.began.elapsed()));
+    put("route", c.route.name.as_str().into());
+    put("upstream", c.route.upstream.as_str().into());
+    if let Some(address) = c.upstream {
+        put("upstream_address", address.to_string().into());
+    }
+    put("upstream_attempts", c.tries.into());
+    put("generation", c.generation.into());
+    put("filters", chain(exchange));
+    if let Some(cause) = &c.cause {
+        put("error", cause.token.into());
+        put("error_details", cause.to_string().into());
     }
     f
 }

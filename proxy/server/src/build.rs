@@ -14,8 +14,8 @@ use sluice_host::{Chain, Code, Digest, Filter, FilterSpec, Grants, Host, Hostcal
 use crate::{
     load::{FilterProblem, Place, RunError},
     route::Table,
-    site::{Action, Direct, Limits, Route, Site},
-    upstream::Upstream,
+    site::{Action, Direct, Limits, Route, Site, TcpRoute},
+    upstream::{Kind, Upstream},
 };
 
 /// One filter of the plan with what became of it.
@@ -95,13 +95,24 @@ pub(crate) fn site(
         max_headers: plan.server.max_headers,
         read_timeout: plan.server.read_timeout,
     };
-    Ok(Site { generation, table, routes, upstreams, limits })
+    let tcp = plan
+        .listeners
+        .iter()
+        .filter_map(|l| Some((l, l.tcp.as_ref()?)))
+        .map(|(l, tcp)| {
+            tcp_route(plan, l.address, tcp, filters, &uses, &upstreams).map(Arc::new).ok_or_else(|| {
+                RunError::setup(file, l.at, "a TCP listener needs an upstream with endpoints, not a builtin one")
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Site { generation, table, routes, tcp, upstreams, limits })
 }
 
 /// The configurations that each filter is used with, each once: one root context for each.
 fn configurations(plan: &Plan) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> = vec![Vec::new(); plan.filters.len()];
-    let uses = plan.routes.iter().flat_map(|r| &r.filters).map(|u| (u.filter, u.config.as_ref()));
+    let tcp = plan.listeners.iter().filter_map(|l| l.tcp.as_ref()).flat_map(|tcp| &tcp.filters);
+    let uses = plan.routes.iter().flat_map(|r| &r.filters).chain(tcp).map(|u| (u.filter, u.config.as_ref()));
     for (index, own) in uses.chain(plan.services.iter().map(|i| (*i, None))) {
         if let (Some(configs), Some(filter)) = (all.get_mut(index), plan.filters.get(index)) {
             let config = own.unwrap_or(&filter.config);
@@ -172,6 +183,7 @@ fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<Filte
             plan::Isolation::Request => Isolation::Request,
         },
         fail_open: filter.on_error == plan::OnError::FailOpen,
+        stop_iteration: filter.on_headers_stop_iteration,
         cpu_per_call: filter.limits.cpu_per_call,
         cpu_per_request: filter.limits.cpu_per_request,
         cpu_start: filter.limits.cpu_start,
@@ -217,8 +229,46 @@ fn route(
     uses: &[Vec<String>],
     upstreams: &[Arc<Upstream>],
 ) -> Option<Route> {
-    let links = route
-        .filters
+    let chain = chain(plan, &route.filters, filters, uses)?;
+    let (action, upstream) = match &route.action {
+        plan::Action::Upstream(index) => {
+            let upstream = upstreams.get(*index)?.clone();
+            let name = upstream.name.clone();
+            (Action::Upstream(upstream), name)
+        }
+        plan::Action::Respond(direct) => (Action::Respond(respond(direct)?), String::new()),
+    };
+    let facts = RouteFacts { name: route.name.clone(), upstream, properties: pairs(&route.properties) };
+    Some(Route { chain, action, facts: Arc::new(facts) })
+}
+
+fn pairs(properties: &std::collections::BTreeMap<String, String>) -> Vec<(String, String)> {
+    properties.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn tcp_route(
+    plan: &Plan,
+    listener: std::net::SocketAddr,
+    tcp: &plan::Tcp,
+    filters: &[Arc<Filter>],
+    uses: &[Vec<String>],
+    upstreams: &[Arc<Upstream>],
+) -> Option<TcpRoute> {
+    let upstream = upstreams.get(tcp.upstream)?.clone();
+    if matches!(upstream.kind, Kind::Echo) {
+        return None;
+    }
+    let facts = RouteFacts {
+        name: format!("tcp {listener}"),
+        upstream: upstream.name.clone(),
+        properties: pairs(&tcp.properties),
+    };
+    let chain = chain(plan, &tcp.filters, filters, uses)?;
+    Some(TcpRoute { listener, chain, upstream, facts: Arc::new(facts), idle: tcp.idle })
+}
+
+fn chain(plan: &Plan, links: &[plan::UseFilter], filters: &[Arc<Filter>], uses: &[Vec<String>]) -> Option<Chain> {
+    let links = links
         .iter()
         .map(|link| {
             let filter = filters.get(link.filter)?.clone();
@@ -230,20 +280,7 @@ fn route(
             Some(Link { filter, configuration })
         })
         .collect::<Option<Vec<_>>>()?;
-    let (action, upstream) = match &route.action {
-        plan::Action::Upstream(index) => {
-            let upstream = upstreams.get(*index)?.clone();
-            let name = upstream.name.clone();
-            (Action::Upstream(upstream), name)
-        }
-        plan::Action::Respond(direct) => (Action::Respond(respond(direct)?), String::new()),
-    };
-    let facts = RouteFacts {
-        name: route.name.clone(),
-        upstream,
-        properties: route.properties.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-    };
-    Some(Route { chain: Chain::new(links), action, facts: Arc::new(facts) })
+    Some(Chain::new(links))
 }
 
 fn respond(direct: &plan::DirectResponse) -> Option<Direct> {

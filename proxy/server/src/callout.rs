@@ -1,46 +1,44 @@
-//! Callouts: requests that filters make by themselves, over pooled connections of their own.
+//! HTTP callouts: requests that filters make by themselves.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{
-    HeaderMap,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRAILER, TRANSFER_ENCODING},
 };
-use parking_lot::RwLock;
-use pingora_core::{
-    connectors::{ConnectorOptions, http::Connector},
-    upstreams::peer::HttpPeer,
-};
-use pingora_http::RequestHeader;
-use sluice_host::{Callout, CalloutOutcome, CalloutResponse, Done};
+use http_body_util::{BodyExt, Full};
+use parking_lot::{Mutex, RwLock};
+use sluice_host::{Callout, CalloutOutcome, CalloutResponse, Done, FieldList};
 
 use crate::{
+    dial::{Body, words},
     echo,
+    endpoint::Endpoint,
     upstream::{Kind, Upstream},
 };
 
 /// Largest response body that is read for a filter, bytes.
 const MAX_BODY: usize = 4 << 20;
-/// Idle connections that are kept.
-const POOL: usize = 128;
-const IDLE: Duration = Duration::from_secs(60);
+/// Most servers granted by `host:port` whose connections are kept.
+const MAX_PLAIN: usize = 256;
 
-/// Sends callouts. The upstreams are those of the configuration that was loaded last.
+/// Whom callouts reach: the upstreams of the configuration that was loaded last, and servers by `host:port`.
+#[derive(Default)]
 pub(crate) struct Callouts {
     upstreams: RwLock<Arc<HashMap<String, Arc<Upstream>>>>,
-    connector: OnceLock<Connector>,
+    plain: Mutex<HashMap<String, Arc<Endpoint>>>,
+}
+
+/// Who answers a callout.
+pub(crate) enum Target {
+    /// The echo, from inside.
+    Echo,
+    /// A server.
+    Endpoint(Arc<Endpoint>),
 }
 
 impl Callouts {
-    pub(crate) fn new() -> Self {
-        Self { upstreams: RwLock::default(), connector: OnceLock::new() }
-    }
-
     /// Makes these the upstreams that callouts reach, and returns those of before.
     pub(crate) fn set_upstreams(&self, upstreams: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
         let map = upstreams.iter().map(|u| (u.name.clone(), u.clone())).collect();
@@ -51,6 +49,27 @@ impl Callouts {
     /// Whether a name means an upstream, or could be `host:port`.
     pub(crate) fn reaches(&self, name: &str) -> bool {
         self.upstreams.read().contains_key(name) || host_and_port(name).is_some()
+    }
+
+    /// Whom a name means now.
+    pub(crate) fn target(&self, name: &str) -> Result<Target, String> {
+        let known = self.upstreams.read().get(name).cloned();
+        match known.as_deref().map(|u| &u.kind) {
+            Some(Kind::Echo) => Ok(Target::Echo),
+            Some(Kind::Servers(servers)) => {
+                let endpoint = servers.endpoint().ok_or("the upstream has no endpoint")?;
+                Ok(Target::Endpoint(endpoint.clone()))
+            }
+            None => {
+                let (host, port) = host_and_port(name).ok_or("no such upstream")?;
+                let mut plain = self.plain.lock();
+                if plain.len() >= MAX_PLAIN && !plain.contains_key(name) {
+                    plain.clear();
+                }
+                let endpoint = plain.entry(name.to_owned()).or_insert_with(|| Arc::new(Endpoint::plain(host, port)));
+                Ok(Target::Endpoint(endpoint.clone()))
+            }
+        }
     }
 
     /// Makes the call within its time and tells what came of it, whatever that is.
@@ -67,92 +86,84 @@ impl Callouts {
     }
 
     async fn call(&self, callout: Callout) -> CalloutOutcome {
-        let known = self.upstreams.read().get(&callout.upstream).cloned();
-        let peer = match known.as_deref().map(|u| &u.kind) {
-            Some(Kind::Echo) => return answer_of_echo(&callout),
-            Some(Kind::Servers(servers)) => servers.peer().ok_or("the upstream's name means no address now")?,
-            None => Box::new(address(&callout.upstream).await?),
+        let endpoint = match self.target(&callout.upstream)? {
+            Target::Echo => return answer_of_echo(&callout),
+            Target::Endpoint(endpoint) => endpoint,
         };
-        let head = head(&callout).map_err(|e| e.to_string())?;
-        // A pooled connection may have been closed by the other side: then a new one is tried, once.
-        let (mut outcome, reused) = self.attempt(&peer, &head, &callout.body).await;
-        if reused && outcome.is_err() {
-            outcome = self.attempt(&peer, &head, &callout.body).await.0;
+        let request = request(callout, endpoint.scheme())?;
+        let response = endpoint.http_client().request(request).await.map_err(|e| words(&e))?;
+        let (head, mut body) = response.into_parts();
+        let (mut whole, mut trailers) = (BytesMut::new(), HeaderMap::new());
+        while let Some(frame) = body.frame().await {
+            match frame.map_err(|e| words(&e))?.into_data() {
+                Ok(data) if whole.len() + data.len() > MAX_BODY => {
+                    return Err("the response is larger than 4 MiB, which is the limit".into());
+                }
+                Ok(data) => whole.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+            }
         }
-        outcome.map_err(|e| e.to_string())
-    }
-
-    async fn attempt(
-        &self,
-        peer: &HttpPeer,
-        head: &RequestHeader,
-        body: &Bytes,
-    ) -> (pingora_core::Result<CalloutResponse>, bool) {
-        let connector = self.connector.get_or_init(|| Connector::new(Some(ConnectorOptions::new(POOL))));
-        let (mut session, reused) = match connector.get_http_session(peer).await {
-            Ok(found) => found,
-            Err(e) => return (Err(e), false),
-        };
-        let result = exchange(&mut session, head, body).await;
-        if result.is_ok() {
-            connector.release_http_session(session, peer, Some(IDLE)).await;
-        } else {
-            session.shutdown().await;
-        }
-        (result, reused)
+        Ok(CalloutResponse { status: head.status.as_u16(), headers: head.headers, body: whole.freeze(), trailers })
     }
 }
 
-async fn exchange(
-    session: &mut pingora_core::protocols::http::client::HttpSession,
-    head: &RequestHeader,
-    body: &Bytes,
-) -> pingora_core::Result<CalloutResponse> {
-    session.write_request_header(Box::new(head.clone())).await?;
-    if !body.is_empty() {
-        session.write_request_body(body.clone(), true).await?;
-    }
-    session.finish_request_body().await?;
-    session.read_response_header().await?;
-    while session.response_header().is_some_and(|h| h.status.is_informational()) {
-        session.read_response_header().await?;
-    }
-    let (status, headers) =
-        session.response_header().map_or((0, HeaderMap::new()), |h| (h.status.as_u16(), h.headers.clone()));
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = session.read_response_body().await? {
-        if whole.len() + chunk.len() > MAX_BODY {
-            return Err(pingora_core::Error::explain(
-                pingora_core::ErrorType::ReadError,
-                "the response is larger than 4 MiB",
-            ));
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(CalloutResponse { status, headers, body: whole.freeze(), trailers: HeaderMap::new() })
-}
-
-fn head(callout: &Callout) -> pingora_core::Result<RequestHeader> {
-    let mut head = RequestHeader::build(callout.method.clone(), &callout.path, Some(callout.headers.len() + 2))?;
-    head.insert_header(HOST, callout.authority.clone())?;
-    for (name, value) in &callout.headers {
-        // The framing follows from the body that is there.
-        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING && name != HOST {
-            head.append_header(name.clone(), value.clone())?;
-        }
+/// Fields of a request as they are sent: what belongs to the connection follows from the body that is there.
+fn fields(callout: &Callout) -> HeaderMap {
+    let ours = |name: &HeaderName| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == HOST;
+    let mut headers = HeaderMap::with_capacity(callout.headers.len() + 2);
+    headers.insert(HOST, callout.authority.clone());
+    for (name, value) in callout.headers.iter().filter(|(name, _)| !ours(name)) {
+        headers.append(name.clone(), value.clone());
     }
     let wants_body = matches!(callout.method, http::Method::POST | http::Method::PUT | http::Method::PATCH);
     if wants_body || !callout.body.is_empty() {
-        head.insert_header(CONTENT_LENGTH, callout.body.len())?;
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(callout.body.len()));
     }
-    Ok(head)
+    headers
+}
+
+fn request(callout: Callout, scheme: &str) -> Result<Request<Body>, String> {
+    let mut headers = fields(&callout);
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(callout.authority.as_bytes())
+        .path_and_query(callout.path.as_slice())
+        .build()
+        .map_err(|e| format!("its :authority or :path cannot be sent: {e}"))?;
+    let body = Full::new(callout.body).map_err(|never| match never {});
+    let body = if callout.trailers.is_empty() {
+        body.boxed_unsync()
+    } else {
+        // HTTP/1.1 has trailers only behind chunks, and only those that were announced.
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        headers.insert(TRAILER, announced(&callout.trailers));
+        let trailers: HeaderMap = callout.trailers.into_iter().collect();
+        body.with_trailers(std::future::ready(Some(Ok(trailers)))).boxed_unsync()
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = callout.method;
+    *request.uri_mut() = uri;
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+fn announced(trailers: &FieldList) -> HeaderValue {
+    let names: Vec<&str> = trailers.iter().map(|(name, _)| name.as_str()).collect();
+    // Names of fields are always valid in a value.
+    HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn answer_of_echo(callout: &Callout) -> CalloutOutcome {
-    let head = head(callout).map_err(|e| e.to_string())?;
+    let mut head =
+        pingora_http::RequestHeader::build(callout.method.clone(), &callout.path, None).map_err(|e| e.to_string())?;
+    for (name, value) in &fields(callout) {
+        head.append_header(name.clone(), value.clone()).map_err(|e| e.to_string())?;
+    }
     let body = echo::body(&head, &callout.body, callout.body.len() as u64);
     let mut headers = HeaderMap::new();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(CalloutResponse { status: 200, headers, body, trailers: HeaderMap::new() })
 }
 
@@ -161,15 +172,53 @@ fn host_and_port(name: &str) -> Option<(&str, u16)> {
     Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?)).filter(|(h, _)| !h.is_empty())
 }
 
-/// A plain HTTP endpoint that the filter was granted by `host:port`.
-async fn address(name: &str) -> Result<HttpPeer, String> {
-    let (host, port) = host_and_port(name).ok_or("no such upstream")?;
-    let mut found = tokio::net::lookup_host((host, port)).await.map_err(|e| e.to_string())?;
-    let address = found.next().ok_or("the name means no address now")?;
-    let mut peer = HttpPeer::new(address, false, String::new());
-    peer.options.connection_timeout = Some(Duration::from_secs(5));
-    peer.options.read_timeout = Some(IDLE);
-    peer.options.write_timeout = Some(IDLE);
-    peer.options.idle_timeout = Some(IDLE);
-    Ok(peer)
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn callout(authority: &str, path: &str) -> Callout {
+        Callout {
+            filter: "f".into(),
+            upstream: "u".into(),
+            method: http::Method::POST,
+            path: path.as_bytes().to_vec(),
+            authority: HeaderValue::from_str(authority).expect("a value"),
+            headers: vec![(CONTENT_LENGTH, HeaderValue::from_static("99"))],
+            body: Bytes::from_static(b"abc"),
+            trailers: Vec::new(),
+            timeout: std::time::Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn framing_follows_from_the_body_and_not_from_the_filter() {
+        let request = request(callout("a.test", "/x?y"), "http").expect("a request");
+        assert_eq!(request.headers()[CONTENT_LENGTH], "3");
+        assert_eq!(request.uri(), "http://a.test/x?y");
+        let with_trailers = Callout {
+            trailers: vec![("x-sum".parse().expect("a name"), HeaderValue::from_static("1"))],
+            ..callout("a", "/")
+        };
+        let request = super::request(with_trailers, "https").expect("a request");
+        assert!(!request.headers().contains_key(CONTENT_LENGTH));
+        assert_eq!(request.headers()[TRAILER], "x-sum");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_says_why() {
+        for (authority, path) in [("a b", "/"), ("a", "no slash")] {
+            let error = request(callout(authority, path), "http").expect_err("not a request");
+            assert!(error.contains("cannot be sent"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_of_servers() {
+        assert_eq!(host_and_port("[::1]:80"), Some(("::1", 80)));
+        assert_eq!(host_and_port("a.test:8080"), Some(("a.test", 8080)));
+        assert_eq!(host_and_port(":80"), None);
+        assert_eq!(host_and_port("app"), None);
+    }
 }

@@ -50,6 +50,21 @@ impl Cause {
         Self::new(0, "client_closed", "http_request_error", "the client went away")
     }
 
+    /// No endpoint of the upstream takes a TCP connection.
+    pub(crate) fn tcp_connect() -> Self {
+        Self::new(0, "upstream_connect", "destination_unavailable", "the upstream cannot be reached")
+    }
+
+    /// The upstream broke a TCP connection off.
+    pub(crate) fn tcp_reset() -> Self {
+        Self::new(0, "upstream_reset", "connection_terminated", "the upstream broke the connection off")
+    }
+
+    /// Nothing moved on a TCP connection for too long.
+    pub(crate) fn idle() -> Self {
+        Self::new(0, "idle", "connection_timeout", "nothing moved on the connection for too long")
+    }
+
     /// A filter failed and fails closed.
     pub(crate) fn fault(fault: &Fault) -> Self {
         let request = matches!(fault.phase, Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers);

@@ -1,13 +1,15 @@
 //! Addresses to listen on: claimed before Pingora binds them, so that a taken one is an error and port 0 is known.
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    collections::BTreeSet,
+    net::SocketAddr,
     os::fd::OwnedFd,
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, ipproto, socket, sockopt};
+use parking_lot::Mutex;
+use rustix::net::{AddressFamily, SocketType, bind, connect, getsockname, ipproto, socket, sockopt};
 
 /// How long Pingora may take from start to listening.
 const START: Duration = Duration::from_secs(20);
@@ -42,13 +44,32 @@ impl Claim {
             });
         }
         while began.elapsed() < START {
-            if TcpStream::connect_timeout(&target, Duration::from_millis(200)).is_ok() {
+            if probe(target).is_ok() {
                 return true;
             }
             thread::sleep(Duration::from_millis(5));
         }
         false
     }
+}
+
+/// Addresses from which this process tries whether somebody listens.
+static PROBES: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+
+/// Connects once, from an address that [`is_probe`] knows, so that it is not taken for a client.
+fn probe(target: SocketAddr) -> std::io::Result<()> {
+    let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd = socket(family, SocketType::STREAM, Some(ipproto::TCP))?;
+    let mut own = target;
+    own.set_port(0);
+    bind(&fd, &own)?;
+    PROBES.lock().insert(SocketAddr::try_from(getsockname(&fd)?)?);
+    Ok(connect(&fd, &target)?)
+}
+
+/// Whether a connection is this process's own probe; each is asked about once.
+pub(crate) fn is_probe(source: SocketAddr) -> bool {
+    PROBES.lock().remove(&source)
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::{
 };
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use sluice_host::{Callout, CrashReport, Done, Job, LogLevel, LogLine, Outside};
+use sluice_host::{Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::callout::Callouts;
+use crate::{callout::Callouts, grpc};
 
 /// This machine.
 pub(crate) struct Machine {
@@ -26,7 +26,7 @@ impl Machine {
     pub(crate) fn new(level: LogLevel) -> std::io::Result<Self> {
         let background =
             Builder::new_multi_thread().worker_threads(1).thread_name("sluice-background").enable_all().build()?;
-        Ok(Self { began: Instant::now(), level, callouts: Arc::new(Callouts::new()), background })
+        Ok(Self { began: Instant::now(), level, callouts: Arc::default(), background })
     }
 
     /// What filters can call.
@@ -94,6 +94,11 @@ impl Outside for Machine {
     fn send(&self, callout: Callout, done: Done) {
         let callouts = self.callouts.clone();
         self.background.spawn(async move { callouts.send(callout, done).await });
+    }
+
+    fn open(&self, call: GrpcCall, events: GrpcEvents) -> Box<dyn GrpcSink> {
+        let _runtime = self.background.enter();
+        grpc::open(self.callouts.clone(), call, events)
     }
 }
 

@@ -15,10 +15,14 @@ use pingora_core::{
     apps::HttpServerOptions,
     listeners::tls::TlsSettings,
     server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf},
+    services::listening::Service,
 };
 use pingora_proxy::http_proxy_service_with_name;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use sluice_config::Plan;
+use sluice_config::{
+    Plan,
+    plan::{self, Listener},
+};
 use sluice_host::{EngineOptions, Host};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +37,7 @@ use crate::{
     outside::Machine,
     proxy::Proxy,
     site::Site,
+    tcp::{Bound, TcpProxy},
     upstream::Upstream,
 };
 
@@ -71,7 +76,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     spawn(file, "sluice-resolve", move || resolve_for_ever(&live))?;
     let grace = plan.server.shutdown_grace;
     let summary = format!("{} filters, {} routes, {workers} workers", plan.filters.len(), plan.routes.len());
-    let schemes: Vec<_> = plan.listeners.iter().map(|l| if l.tls.is_some() { "https" } else { "http" }).collect();
+    let schemes: Vec<_> = plan.listeners.iter().map(scheme).collect();
     let name = file.display().to_string();
     spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name))?;
     let stopping = Arc::new(AtomicBool::new(false));
@@ -79,6 +84,15 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
     log.flush();
     Ok(())
+}
+
+fn scheme(listener: &Listener) -> &'static str {
+    match (&listener.tcp, &listener.tls) {
+        (None, None) => "http",
+        (None, Some(_)) => "https",
+        (Some(_), None) => "tcp",
+        (Some(_), Some(_)) => "tls",
+    }
 }
 
 /// The machine as filters see it.
@@ -101,7 +115,9 @@ struct Loader {
 impl Loader {
     /// Says which changes of the file need a new process, so that nobody waits for them in vain.
     fn warn_of_what_stays(&self, plan: &Plan) {
-        let sockets = |p: &Plan| p.listeners.iter().map(|l| (l.address, l.tls.clone(), l.h2c)).collect::<Vec<_>>();
+        let sockets = |p: &Plan| {
+            p.listeners.iter().map(|l| (l.address, l.tls.clone(), l.h2c, l.tcp.is_some())).collect::<Vec<_>>()
+        };
         let stays = [
             ("listeners", sockets(plan) != sockets(&self.started)),
             ("telemetry", plan.telemetry != self.started.telemetry),
@@ -238,8 +254,9 @@ fn server(
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
+    let http = |l: &Listener| l.tcp.is_none();
     for h2c in [false, true] {
-        let listeners: Vec<_> = plan.listeners.iter().zip(claims).filter(|(l, _)| l.h2c == h2c).collect();
+        let listeners: Vec<_> = plan.listeners.iter().zip(claims).filter(|(l, _)| http(l) && l.h2c == h2c).collect();
         if listeners.is_empty() {
             continue;
         }
@@ -256,9 +273,7 @@ fn server(
             match &listener.tls {
                 None => service.add_tcp(&address),
                 Some(tls) => {
-                    let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
-                    let mut settings = TlsSettings::intermediate(&cert, &key)
-                        .map_err(|e| RunError::setup(file, listener.at, format!("listener {address}: {e}")))?;
+                    let mut settings = tls_settings(file, listener, tls)?;
                     settings.enable_h2();
                     service.add_tls_with_settings(&address, None, settings);
                 }
@@ -266,7 +281,29 @@ fn server(
         }
         server.add_service(service);
     }
+    let tcp: Vec<_> = plan.listeners.iter().zip(claims).filter(|(l, _)| !http(l)).collect();
+    if !tcp.is_empty() {
+        let listeners = tcp.iter().map(|(l, c)| Bound { configured: l.address, address: c.address }).collect();
+        let app = TcpProxy { live: live.clone(), log: log.clone(), listeners };
+        let mut service = Service::new("tcp".to_owned(), app);
+        for (listener, claim) in tcp {
+            match &listener.tls {
+                None => service.add_tcp(&claim.address.to_string()),
+                Some(tls) => {
+                    let settings = tls_settings(file, listener, tls)?;
+                    service.add_tls_with_settings(&claim.address.to_string(), None, settings);
+                }
+            }
+        }
+        server.add_service(service);
+    }
     Ok(server)
+}
+
+fn tls_settings(file: &Path, listener: &Listener, tls: &plan::ListenerTls) -> Result<TlsSettings, RunError> {
+    let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
+    TlsSettings::intermediate(&cert, &key)
+        .map_err(|e| RunError::setup(file, listener.at, format!("listener {}: {e}", listener.address)))
 }
 
 /// SIGHUP: read, load, build, swap; any error keeps what serves.

@@ -1,6 +1,6 @@
 //! One immutable generation: routes, upstreams, chains and filters. A request keeps the site it began with.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +14,8 @@ pub(crate) struct Site {
     pub(crate) generation: u64,
     pub(crate) table: Table,
     pub(crate) routes: Vec<Arc<Route>>,
+    /// Where connections of TCP listeners go, in the order of the file.
+    pub(crate) tcp: Vec<Arc<TcpRoute>>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     pub(crate) limits: Limits,
 }
@@ -32,6 +34,16 @@ pub(crate) struct Route {
     pub(crate) chain: Chain,
     pub(crate) action: Action,
     pub(crate) facts: Arc<RouteFacts>,
+}
+
+/// Where connections of one TCP listener go.
+pub(crate) struct TcpRoute {
+    /// The address as it is configured.
+    pub(crate) listener: SocketAddr,
+    pub(crate) chain: Chain,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) facts: Arc<RouteFacts>,
+    pub(crate) idle: Duration,
 }
 
 /// Where a request goes.

@@ -1,27 +1,14 @@
 //! Upstreams: which endpoint is next, and how Pingora reaches it.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use parking_lot::RwLock;
-use pingora_core::{
-    protocols::tls::CaType,
-    upstreams::peer::{HttpPeer, PeerOptions},
-    utils::tls::WrappedX509,
-};
-use sluice_config::plan::{self, Balance, UpstreamHttp};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use pingora_core::upstreams::peer::HttpPeer;
+use sluice_config::plan::{self, Balance};
 
-/// Streams in one upstream HTTP/2 connection; Pingora's own default is one.
-const H2_STREAMS: usize = 100;
-/// Pings keep an idle HTTP/2 connection from being forgotten on the way.
-const H2_PING: Duration = Duration::from_secs(30);
+use crate::endpoint::{Endpoint, Settings};
 
 /// One upstream.
 pub(crate) struct Upstream {
@@ -38,22 +25,11 @@ pub(crate) enum Kind {
 
 /// Endpoints in the order in which they take turns.
 pub(crate) struct Servers {
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<Arc<Endpoint>>,
     /// Indices into `endpoints`: each as often as its weight says, spread evenly.
     turns: Vec<usize>,
     next: AtomicUsize,
     balance: Balance,
-    options: PeerOptions,
-    tls: bool,
-    group: u64,
-}
-
-struct Endpoint {
-    host: String,
-    port: u16,
-    sni: String,
-    /// What the host's name meant when it was last looked up.
-    addresses: RwLock<Vec<SocketAddr>>,
 }
 
 /// Why an upstream cannot be used.
@@ -76,17 +52,10 @@ impl Upstream {
 
 impl Servers {
     fn build(plan: &plan::Servers, number: u64) -> Result<Self, UpstreamError> {
-        let endpoints = plan.endpoints.iter().map(|e| Endpoint::build(e, plan)).collect();
+        let settings = Arc::new(Settings::build(plan, number)?);
+        let endpoints = plan.endpoints.iter().map(|e| Arc::new(Endpoint::build(e, plan, settings.clone()))).collect();
         let weights: Vec<u32> = plan.endpoints.iter().map(|e| e.weight).collect();
-        Ok(Self {
-            turns: turns(&weights),
-            endpoints,
-            next: AtomicUsize::new(0),
-            balance: plan.balance,
-            options: options(plan)?,
-            tls: plan.tls.is_some(),
-            group: number,
-        })
+        Ok(Self { turns: turns(&weights), endpoints, next: AtomicUsize::new(0), balance: plan.balance })
     }
 
     /// How many endpoints there are.
@@ -94,97 +63,24 @@ impl Servers {
         self.endpoints.len()
     }
 
-    /// The next endpoint, ready for Pingora. `None` when its name means nothing now.
-    pub(crate) fn peer(&self) -> Option<Box<HttpPeer>> {
+    /// The endpoint whose turn it is.
+    pub(crate) fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         let turn = match self.balance {
             Balance::RoundRobin => self.next.fetch_add(1, Ordering::Relaxed),
             Balance::Random => crate::outside::random_usize(),
         };
-        let endpoint = self.endpoints.get(*self.turns.get(turn % self.turns.len().max(1))?)?;
-        let address = *endpoint.addresses.read().first()?;
-        let mut peer = HttpPeer::new(address, self.tls, endpoint.sni.clone());
-        peer.options = self.options.clone();
-        // Pingora's pool does not tell connections with different CAs apart by itself.
-        peer.group_key = self.group;
-        Some(Box::new(peer))
+        self.endpoints.get(*self.turns.get(turn % self.turns.len().max(1))?)
+    }
+
+    /// The next endpoint, ready for Pingora. `None` when its name means nothing now.
+    pub(crate) fn peer(&self) -> Option<Box<HttpPeer>> {
+        self.endpoint()?.peer()
     }
 
     /// Looks every name up again; a name that cannot be resolved keeps its last addresses.
     pub(crate) fn resolve_again(&self) {
-        for endpoint in &self.endpoints {
-            if endpoint.host.parse::<std::net::IpAddr>().is_ok() {
-                continue;
-            }
-            match (endpoint.host.as_str(), endpoint.port).to_socket_addrs() {
-                Ok(found) => {
-                    let found: Vec<_> = found.collect();
-                    if !found.is_empty() && *endpoint.addresses.read() != found {
-                        tracing::info!(host = %endpoint.host, addresses = ?found, "the name has new addresses");
-                        *endpoint.addresses.write() = found;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(host = %endpoint.host, %error, "the name cannot be looked up; its last addresses stay")
-                }
-            }
-        }
+        self.endpoints.iter().for_each(|endpoint| endpoint.resolve_again());
     }
-}
-
-impl Endpoint {
-    fn build(plan: &plan::Endpoint, servers: &plan::Servers) -> Self {
-        // A name that means nothing now may mean something soon: it is asked for again, and answers 502 until then.
-        let addresses = (plan.host.as_str(), plan.port).to_socket_addrs().map(Iterator::collect).unwrap_or_else(|error| {
-            tracing::warn!(host = %plan.host, %error, "the name of an upstream cannot be looked up; it is tried again");
-            Vec::new()
-        });
-        // An empty name would switch verification off in Pingora, so the host stands in for a name that is not given.
-        let sni =
-            servers.tls.as_ref().map_or_else(String::new, |tls| tls.sni.clone().unwrap_or_else(|| plan.host.clone()));
-        Self { host: plan.host.clone(), port: plan.port, sni, addresses: RwLock::new(addresses) }
-    }
-}
-
-fn options(plan: &plan::Servers) -> Result<PeerOptions, UpstreamError> {
-    let mut o = PeerOptions::new();
-    // Every wait is bounded: all of these are unlimited when they are not set.
-    o.connection_timeout = Some(plan.timeouts.connect);
-    o.total_connection_timeout = Some(plan.timeouts.connect);
-    o.read_timeout = Some(plan.timeouts.read);
-    o.write_timeout = Some(plan.timeouts.write);
-    o.idle_timeout = Some(plan.timeouts.idle);
-    o.max_h2_streams = H2_STREAMS;
-    o.h2_ping_interval = Some(H2_PING);
-    match (plan.http, plan.tls.is_some()) {
-        (UpstreamHttp::H1, _) | (UpstreamHttp::Auto, false) => o.set_http_version(1, 1),
-        (UpstreamHttp::H2, _) => o.set_http_version(2, 2),
-        (UpstreamHttp::Auto, true) => o.set_http_version(2, 1),
-    }
-    if let Some(tls) = &plan.tls {
-        o.verify_cert = tls.verify;
-        o.verify_hostname = tls.verify;
-        if let Some(path) = &tls.ca {
-            let fail = |error: String| UpstreamError::Ca { path: path.display().to_string(), error };
-            let pem = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
-            let certificates: Vec<_> = pem_certificates(&pem).map_err(fail)?;
-            o.ca = Some(Arc::from(certificates.into_boxed_slice()) as Arc<CaType>);
-        }
-    }
-    Ok(o)
-}
-
-fn pem_certificates(pem: &[u8]) -> Result<Vec<WrappedX509>, String> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .map(|c| c.map_err(|e| e.to_string()))
-        .map(|c| c.and_then(|der| wrapped(der.to_vec())))
-        .collect::<Result<_, _>>()?;
-    if found.is_empty() { Err("holds no certificate in PEM form".to_owned()) } else { Ok(found) }
-}
-
-fn wrapped(der: Vec<u8>) -> Result<WrappedX509, String> {
-    WrappedX509::try_new(der, |raw| X509Certificate::from_der(raw).map(|(_, certificate)| certificate))
-        .map_err(|e| format!("a certificate in it cannot be read: {e}"))
 }
 
 /// Round robin by weight: endpoint `i` takes `weights[i]` turns, spread as evenly as the classic smooth scheme does.

@@ -7,7 +7,7 @@ use sluice_engine::Crash;
 
 use super::{Exchange, Held, Lease, Outcome, Slot, Stopped, Verdict};
 use crate::{
-    Body, CalloutOutcome, Direction, Event, Fault, Inbox, LogLine, Message, Phase, Token,
+    Answer, Body, Direction, Event, Fault, Inbox, LogLine, Message, Phase, Token,
     guest::Guest,
     inbox::Parked,
     pool::{Entered, Place},
@@ -23,7 +23,7 @@ impl Exchange {
             return Verdict::Continue;
         }
         // A response's filter whose request part never ran has no context and is not asked, as in Envoy.
-        let begins = phase == Phase::RequestHeaders;
+        let begins = matches!(phase, Phase::RequestHeaders | Phase::NewConnection);
         if self.slots.get(index).is_some_and(|s| s.guest.is_none()) {
             if !begins {
                 return Verdict::Continue;
@@ -76,9 +76,14 @@ impl Exchange {
             // came before it was for a stream that did not wait.
             let inbox = self.inbox.get_or_insert_with(|| Arc::new(Inbox::default()));
             inbox.forget_resume(index, direction);
-            guest.state().paused.insert(context, Parked { inbox: inbox.clone(), filter: index });
+            guest.state().paused.insert(context, Parked { inbox: inbox.clone(), filter: index, tcp: self.tcp });
         }
+        let waits = matches!(verdict, Verdict::Pause) || slot.held(other(direction)).stopped.is_some();
+        let unparked = !waits && guest.state().paused.remove(&context).is_some();
         drop(entered);
+        if unparked && matches!(verdict, Verdict::Continue) {
+            return self.catch_up(index);
+        }
         verdict
     }
 
@@ -123,9 +128,9 @@ impl Exchange {
         }
     }
 
-    /// Brings the outcome of a callout to the filter that made it, with this exchange's message in hand: the filter may
+    /// Brings what came on a call to the filter that made it, with this exchange's message in hand: the filter may
     /// change a head that it still holds, answer, and continue; all that comes back by the inbox.
-    pub(super) fn callout(&mut self, index: usize, call: u32, outcome: CalloutOutcome) -> Verdict {
+    pub(super) fn answer(&mut self, index: usize, call: u32, answer: Answer) -> Verdict {
         let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
         let Some(lease) = slot.guest.as_ref() else { return Verdict::Continue };
         let (place, context) = (lease.place.clone(), lease.context);
@@ -134,12 +139,12 @@ impl Exchange {
         let writable = writable(slot, Phase::Callout, false);
         let held = [Direction::Request, Direction::Response]
             .into_iter()
-            .find(|d| slot.held(*d).stopped == Some(Stopped::Body))
+            .find(|d| slot.held(*d).stopped == Some(Stopped::Body) || slot.held(*d).shown)
             .unwrap_or(Direction::Request);
         let body = std::mem::take(&mut slot.held_mut(held).body);
         let message = self.message.take().unwrap_or_default();
         let lent = Lent::give(guest, context, message, held, Phase::Callout, body, writable);
-        let result = guest.callout(call, outcome);
+        let result = guest.answer(call, answer);
         let took = guest.last_used();
         let (message, body) = lent.take(guest);
         self.message = Some(message);
@@ -154,8 +159,33 @@ impl Exchange {
         }
     }
 
+    /// Notes that a filter was continued: if it waits for nothing any more, it hears at once what comes on its calls.
+    pub(super) fn unpark(&mut self, index: usize) -> Verdict {
+        let waits = |slot: &Slot| slot.request.stopped.is_some() || slot.response.stopped.is_some();
+        let Some(slot) = self.slots.get(index).filter(|slot| !waits(slot)) else { return Verdict::Continue };
+        if let Some(lease) = &slot.guest
+            && let Some(mut entered) = lease.place.enter(lease.number)
+            && let Some(guest) = entered.guest()
+        {
+            guest.state().paused.remove(&lease.context);
+        }
+        self.catch_up(index)
+    }
+
+    /// Tells a filter that waited what came on its calls meanwhile.
+    fn catch_up(&mut self, index: usize) -> Verdict {
+        let answers = self.inbox.as_ref().map(|inbox| inbox.answers(index)).unwrap_or_default();
+        for (call, answer) in answers {
+            match self.answer(index, call, *answer) {
+                Verdict::Continue => {}
+                verdict => return verdict,
+            }
+        }
+        Verdict::Continue
+    }
+
     /// A guest died under a callback of this exchange.
-    fn crashed(&mut self, index: usize, mut entered: Entered<'_>, phase: Phase, crash: &Crash) -> Verdict {
+    pub(super) fn crashed(&mut self, index: usize, mut entered: Entered<'_>, phase: Phase, crash: &Crash) -> Verdict {
         entered.bury();
         drop(entered);
         if let Some(link) = self.chain.links().get(index) {
@@ -233,12 +263,12 @@ impl Exchange {
 }
 
 /// What is lent for one callback.
-struct Lent {
+pub(super) struct Lent {
     count: u32,
 }
 
 impl Lent {
-    fn give(
+    pub(super) fn give(
         guest: &mut Guest,
         context: u32,
         mut message: Box<Message>,
@@ -264,7 +294,7 @@ impl Lent {
         Self { count }
     }
 
-    fn take(self, guest: &mut Guest) -> (Box<Message>, Body) {
+    pub(super) fn take(self, guest: &mut Guest) -> (Box<Message>, Body) {
         let mut message = guest.state().message.take().unwrap_or_default();
         let body = message.body.take().map(|(_, body)| body).unwrap_or_default();
         (message, body)
@@ -283,7 +313,10 @@ fn enter(
     let size = u32::try_from(size).unwrap_or(u32::MAX);
     match phase {
         Phase::RequestHeaders | Phase::ResponseHeaders => guest.headers(phase, context, count, end, budget),
-        Phase::RequestBody | Phase::ResponseBody => guest.body(phase, context, size, end, budget),
+        Phase::RequestBody | Phase::ResponseBody | Phase::DownstreamData | Phase::UpstreamData => {
+            guest.body(phase, context, size, end, budget)
+        }
+        Phase::NewConnection => guest.new_connection(context, budget),
         _ => guest.trailers(phase, context, count, budget),
     }
 }
@@ -319,10 +352,19 @@ fn read(guest: &mut Guest, slot: &mut Slot, phase: Phase, returned: u32) -> Verd
     }
 }
 
+fn other(direction: Direction) -> Direction {
+    match direction {
+        Direction::Request => Direction::Response,
+        Direction::Response => Direction::Request,
+    }
+}
+
 fn direction_of(phase: Phase) -> Option<Direction> {
     match phase {
         Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers => Some(Direction::Request),
         Phase::ResponseHeaders | Phase::ResponseBody | Phase::ResponseTrailers => Some(Direction::Response),
+        Phase::NewConnection | Phase::DownstreamData => Some(Direction::Request),
+        Phase::UpstreamData => Some(Direction::Response),
         _ => None,
     }
 }

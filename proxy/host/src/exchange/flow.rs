@@ -2,16 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Exchange, Stopped, Verdict};
-use crate::{Direction, Phase, Step, Token};
+use super::{Exchange, Part, Stopped, Verdict};
+use crate::{Direction, Step, Token};
 
 impl Exchange {
     /// Lets the head walk from a position of the chain on.
     pub(super) fn run_headers(&mut self, direction: Direction, from: usize, end: bool) -> Step {
-        let phase = match direction {
-            Direction::Request => Phase::RequestHeaders,
-            Direction::Response => Phase::ResponseHeaders,
-        };
+        let phase = self.phase(direction, Part::Head);
         for position in from..self.slots.len() {
             if self.half(direction).closed {
                 return Step::Continue;
@@ -32,10 +29,7 @@ impl Exchange {
 
     /// Lets a piece of the body walk from a position of the chain on; what passes all comes out at the end.
     pub(super) fn run_body(&mut self, direction: Direction, from: usize, chunk: Bytes, mut end: bool) -> Step {
-        let phase = match direction {
-            Direction::Request => Phase::RequestBody,
-            Direction::Response => Phase::ResponseBody,
-        };
+        let phase = self.phase(direction, Part::Body);
         let mut data = chunk;
         for position in from..self.slots.len() {
             if self.half(direction).closed {
@@ -52,6 +46,9 @@ impl Exchange {
             if matches!(held.stopped, Some(Stopped::Headers(_))) || (failed && held.stopped.is_some()) {
                 held.body.append(data);
                 held.end |= end;
+                if !failed && self.reads_behind_head(index, direction) {
+                    return self.run_body_behind_head(direction, position);
+                }
                 // A filter that failed open lets go of all that it held, head first.
                 return if failed { self.resume(direction, position) } else { Step::Hold };
             }
@@ -92,12 +89,28 @@ impl Exchange {
         Step::Continue
     }
 
+    /// Whether a filter that holds a head reads the body meanwhile (`on_headers_stop_iteration`).
+    fn reads_behind_head(&self, index: usize, direction: Direction) -> bool {
+        let option = self.chain.links().get(index).is_some_and(|link| link.filter.stop_iteration);
+        option && !self.tcp && self.wants_body(index, direction)
+    }
+
+    /// Shows a filter the body behind the head that it holds. Letting the body pass lets go of the head too.
+    fn run_body_behind_head(&mut self, direction: Direction, position: usize) -> Step {
+        let index = self.index(direction, position);
+        let phase = self.phase(direction, Part::Body);
+        let held = self.held_mut(index, direction);
+        held.shown = true;
+        let end = held.end;
+        match self.call(index, phase, end) {
+            Verdict::Continue => self.resume(direction, position),
+            other => self.stop(direction, other),
+        }
+    }
+
     /// Lets the trailers walk from a position of the chain on.
     pub(super) fn run_trailers(&mut self, direction: Direction, from: usize) -> Step {
-        let phase = match direction {
-            Direction::Request => Phase::RequestTrailers,
-            Direction::Response => Phase::ResponseTrailers,
-        };
+        let phase = self.phase(direction, Part::Trailers);
         for position in from..self.slots.len() {
             if self.half(direction).closed {
                 return Step::Continue;
@@ -107,6 +120,12 @@ impl Exchange {
             let held = self.held_mut(index, direction);
             if matches!(held.stopped, Some(Stopped::Headers(_))) || (failed && held.stopped.is_some()) {
                 held.trailers = true;
+                if !failed && self.reads_behind_head(index, direction) {
+                    return match self.call(index, phase, true) {
+                        Verdict::Continue => self.resume(direction, position),
+                        other => self.stop(direction, other),
+                    };
+                }
                 return if failed { self.resume(direction, position) } else { Step::Hold };
             }
             match self.call(index, phase, true) {
@@ -144,33 +163,38 @@ impl Exchange {
             return Step::Continue;
         }
         let index = self.index(direction, position);
+        let Some(stopped) = self.held_mut(index, direction).stopped.take() else { return Step::Continue };
+        match self.unpark(index) {
+            Verdict::Continue => {}
+            verdict => return self.stop(direction, verdict),
+        }
         let held = self.held_mut(index, direction);
         let (trailers, end) = (held.trailers, held.end);
-        let step = match held.stopped.take() {
-            None => return Step::Continue,
-            Some(Stopped::Headers(head_end)) => {
+        let step = match stopped {
+            Stopped::Headers(head_end) => {
                 let data = held.body.take();
                 held.end = false;
                 held.trailers = false;
+                // A filter that has not seen the body which came while it held the head sees it now, and the trailers.
+                let next = if std::mem::take(&mut held.shown) { position + 1 } else { position };
                 match self.run_headers(direction, position + 1, head_end) {
                     Step::Continue | Step::Hold => {}
                     step => return step,
                 }
-                // This filter has not seen the body that came while it held the head, nor the trailers behind it.
                 if !data.is_empty() || end {
-                    match self.run_body(direction, position, data, end) {
+                    match self.run_body(direction, next, data, end) {
                         Step::Continue | Step::Hold => {}
                         step => return step,
                     }
                 }
-                return if trailers { self.run_trailers(direction, position) } else { self.flowing(direction) };
+                return if trailers { self.run_trailers(direction, next) } else { self.flowing(direction) };
             }
-            Some(Stopped::Body) => {
+            Stopped::Body => {
                 let data = held.body.take();
                 held.end = false;
                 self.run_body(direction, position + 1, data, end)
             }
-            Some(Stopped::Trailers) => Step::Continue,
+            Stopped::Trailers => Step::Continue,
         };
         match step {
             Step::Continue | Step::Hold if trailers => {
@@ -222,9 +246,12 @@ impl Exchange {
 
     fn wants_body(&self, index: usize, direction: Direction) -> bool {
         let (Some(slot), Some(link)) = (self.slots.get(index), self.chain.links().get(index)) else { return false };
-        let exported = match direction {
-            Direction::Request => link.filter.exports.request_body,
-            Direction::Response => link.filter.exports.response_body,
+        let exports = link.filter.exports;
+        let exported = match (self.tcp, direction) {
+            (false, Direction::Request) => exports.request_body,
+            (false, Direction::Response) => exports.response_body,
+            (true, Direction::Request) => exports.downstream_data,
+            (true, Direction::Response) => exports.upstream_data,
         };
         exported && !slot.skipped
     }

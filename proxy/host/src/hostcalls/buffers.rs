@@ -6,10 +6,14 @@ use sluice_abi::{BufferType, Status};
 use super::Value;
 use crate::{Direction, Phase, state::State};
 
-fn direction(buffer: BufferType) -> Option<Direction> {
+/// Which half of the message in hand a buffer means; bodies are of HTTP and data of TCP.
+fn direction(state: &State, buffer: BufferType) -> Option<Direction> {
+    let tcp = state.is_tcp() == Some(true);
     match buffer {
-        BufferType::HttpRequestBody => Some(Direction::Request),
-        BufferType::HttpResponseBody => Some(Direction::Response),
+        BufferType::HttpRequestBody if !tcp => Some(Direction::Request),
+        BufferType::HttpResponseBody if !tcp => Some(Direction::Response),
+        BufferType::DownstreamData if tcp => Some(Direction::Request),
+        BufferType::UpstreamData if tcp => Some(Direction::Response),
         _ => None,
     }
 }
@@ -18,13 +22,20 @@ fn direction(buffer: BufferType) -> Option<Direction> {
 fn configuration(state: &mut State, buffer: BufferType) -> Result<Bytes, Status> {
     match buffer {
         BufferType::VmConfiguration => Ok(state.identity.vm_config.clone()),
-        BufferType::HttpCallResponseBody => state.answered.as_ref().map(|a| a.body.clone()).ok_or(Status::NotFound),
+        BufferType::HttpCallResponseBody => answer(state, false),
+        BufferType::GrpcCallMessage => answer(state, true),
         BufferType::PluginConfiguration => {
             let root = state.effective_root().ok_or(Status::NotFound)?.configuration;
             state.identity.configs.get(root).cloned().ok_or(Status::NotFound)
         }
         _ => Err(Status::NotFound),
     }
+}
+
+/// What came on the call whose callback runs, if it is of this kind.
+fn answer(state: &State, grpc: bool) -> Result<Bytes, Status> {
+    let answered = state.answered.as_ref().filter(|a| a.grpc == grpc).ok_or(Status::NotFound)?;
+    answered.body.clone().ok_or(Status::NotFound)
 }
 
 pub(crate) fn proxy_get_buffer_bytes(
@@ -35,7 +46,7 @@ pub(crate) fn proxy_get_buffer_bytes(
 ) -> Result<Value, Status> {
     // In 32 bits their sum may wrap, which Envoy refuses; in 64 bits it cannot, so every pair means something.
     let (start, max) = (start as usize, max_size as usize);
-    let bytes = match direction(buffer) {
+    let bytes = match direction(state, buffer) {
         Some(direction) => state.body_mut(direction).ok_or(Status::NotFound)?.slice(start, max),
         None => {
             let whole = configuration(state, buffer)?;
@@ -53,7 +64,7 @@ pub(crate) fn proxy_set_buffer_bytes(
     size: u32,
     value: &[u8],
 ) -> Result<(), Status> {
-    let direction = direction(buffer).ok_or(Status::NotFound)?;
+    let direction = direction(state, buffer).ok_or(Status::NotFound)?;
     let cap = state.identity.body_buffer;
     let body = state.body_mut(direction).ok_or(Status::NotFound)?;
     // The guest could otherwise make the host hold any number of its own memories.
@@ -70,7 +81,7 @@ pub(crate) fn proxy_set_buffer_bytes(
 }
 
 pub(crate) fn proxy_get_buffer_status(state: &mut State, buffer: BufferType) -> Result<(u32, u32), Status> {
-    let length = match direction(buffer) {
+    let length = match direction(state, buffer) {
         Some(direction) => state.body_mut(direction).ok_or(Status::NotFound)?.len(),
         None => configuration(state, buffer)?.len(),
     };

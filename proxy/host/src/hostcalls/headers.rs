@@ -12,13 +12,24 @@ use crate::{Head, Phase, TrailersHead, state::State};
 const MAX_PAIRS: usize = pairs::MAX_PAIRS;
 const MAX_VALUE: usize = 64 << 10;
 
+/// Whether a map is of a call: of a gRPC call, and its trailers.
+fn of_a_call(map: MapType) -> Option<(bool, bool)> {
+    match map {
+        MapType::HttpCallResponseHeaders => Some((false, false)),
+        MapType::HttpCallResponseTrailers => Some((false, true)),
+        MapType::GrpcCallInitialMetadata => Some((true, false)),
+        MapType::GrpcCallTrailingMetadata => Some((true, true)),
+        _ => None,
+    }
+}
+
 /// The map that a hostcall reads: its own stream's, in its own phase or later.
 fn read(state: &State, map: MapType) -> Result<&dyn Head, Status> {
-    if matches!(map, MapType::HttpCallResponseHeaders | MapType::HttpCallResponseTrailers) {
-        let answered = state.answered.as_ref().ok_or(Status::BadArgument)?;
-        return match map {
-            MapType::HttpCallResponseHeaders => answered.headers.as_ref().map(|h| h as &dyn Head),
-            _ => answered.trailers.as_ref().map(|t| t as &dyn Head),
+    if let Some((grpc, trailers)) = of_a_call(map) {
+        let answered = state.answered.as_ref().filter(|a| a.grpc == grpc).ok_or(Status::BadArgument)?;
+        return match trailers {
+            false => answered.headers.as_ref().map(|h| h as &dyn Head),
+            true => answered.trailers.as_ref().map(|t| t as &dyn Head),
         }
         // A failed call has no head: the SDKs survive this status, and would die of another one.
         .ok_or(Status::NotFound);
@@ -68,6 +79,14 @@ fn absent(state: &State, status: Status) -> Status {
     if matches!(state.phase, Phase::Log | Phase::Done | Phase::Delete) { Status::NotFound } else { status }
 }
 
+/// Whether a map could be there, in this callback.
+fn readable(state: &State, map: MapType) -> bool {
+    match of_a_call(map) {
+        Some((grpc, _)) => state.answered.as_ref().is_some_and(|a| a.grpc == grpc),
+        None => state.message().is_some(),
+    }
+}
+
 pub(crate) fn proxy_get_header_map_size(state: &mut State, map: MapType) -> Result<u32, Status> {
     let mut size = 4;
     read(state, map)?.visit(&mut |n, v| size += 10 + n.len() + v.len());
@@ -80,7 +99,7 @@ pub(crate) fn proxy_get_header_map_pairs(state: &mut State, map: MapType) -> Res
     match read(state, map) {
         Ok(head) => pairs::encode(&mut out, &|f| head.visit(f)),
         // A map of the stream that is not there (yet) reads as empty; a map that makes no sense is an error.
-        Err(_) if (state.message().is_some() && map.wire() < 4) || (state.answered.is_some() && map.wire() >= 6) => {}
+        Err(_) if readable(state, map) => {}
         Err(status) => {
             state.scratch = out;
             return Err(status);

@@ -1,4 +1,4 @@
-//! `http_call`: HTTP callouts.
+//! `http_call`: HTTP callouts, and what gRPC callouts share with them.
 
 use std::time::Duration;
 
@@ -7,83 +7,108 @@ use http::{HeaderName, HeaderValue, Method};
 use sluice_abi::{LogLevel, Status, pairs::Pairs};
 
 use crate::{
-    Callout,
+    Callout, FieldList,
+    calls::Kind,
     state::{Outgoing, State},
 };
 
-/// Most callouts of one guest that may be under way at one time.
-const MAX_OPEN: usize = 1024;
-/// Largest body of a callout's request, bytes.
-const MAX_BODY: usize = 4 << 20;
+/// Largest body of a callout's request, and largest gRPC message, bytes.
+pub(super) const MAX_BODY: usize = 4 << 20;
 /// The longest that a callout may take; also what a timeout of 0 means, which is unlimited elsewhere.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+/// W3C trace context, passed on where a filter does not set it by itself.
+const TRACE: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
 pub(crate) fn proxy_http_call(
     state: &mut State,
     upstream: &[u8],
     headers: Pairs<'_>,
     body: &[u8],
-    _trailers: Pairs<'_>,
+    trailers: Pairs<'_>,
     timeout: u32,
 ) -> Result<u32, Status> {
-    let name = std::str::from_utf8(upstream).map_err(|_| Status::BadArgument)?;
+    const CALL: &str = "proxy_http_call";
     let pseudo = |wanted: &[u8]| headers.iter().find(|(n, _)| *n == wanted).map(|(_, v)| v);
     let full = |wanted: &[u8]| pseudo(wanted).filter(|v| !v.is_empty());
     // The authority has to be there and may be empty: then the upstream's name stands in for it.
     let (Some(authority), Some(method), Some(path)) = (pseudo(b":authority"), full(b":method"), full(b":path")) else {
-        return Err(refused(state, "proxy_http_call", upstream, "needs :authority, :method and :path"));
+        refused(state, CALL, upstream, "needs :authority, :method and :path");
+        return Err(Status::BadArgument);
     };
-    if !state.identity.grants.callout(upstream) {
-        return Err(refused(
-            state,
-            "proxy_http_call",
-            upstream,
-            "this filter is not granted it (capabilities.callouts)",
-        ));
-    }
-    if !state.services.outside.reaches(name) {
-        return Err(refused(state, "proxy_http_call", upstream, "the configuration has no such upstream"));
-    }
-    if state.calls.len() >= MAX_OPEN || body.len() > MAX_BODY {
-        super::log::write(state, LogLevel::Warn, b"proxy_http_call was refused: too many are under way, or too large");
+    let target = target(state, CALL, upstream).ok_or(Status::BadArgument)?;
+    if !room(state, CALL, body.len()) {
         return Err(Status::InternalFailure);
     }
-    let asked = Duration::from_millis(timeout.into());
+    let mut fields = fields(headers).ok_or(Status::BadArgument)?;
+    trace(state, &mut fields);
     let callout = Callout {
         filter: state.identity.name.clone(),
-        upstream: name.to_owned(),
+        upstream: target,
         method: Method::from_bytes(method).map_err(|_| Status::BadArgument)?,
         path: path.to_vec(),
         authority: HeaderValue::from_bytes(if authority.is_empty() { upstream } else { authority })
             .map_err(|_| Status::BadArgument)?,
-        headers: headers
-            .iter()
-            .filter(|(n, _)| n.first() != Some(&b':'))
-            .map(|(n, v)| Some((HeaderName::from_bytes(n).ok()?, HeaderValue::from_bytes(v).ok()?)))
-            .collect::<Option<_>>()
-            .ok_or(Status::BadArgument)?,
+        headers: fields,
         body: Bytes::copy_from_slice(body),
-        timeout: if asked.is_zero() { MAX_TIMEOUT } else { asked.min(MAX_TIMEOUT) },
+        trailers: self::fields(trailers).ok_or(Status::BadArgument)?,
+        timeout: within(timeout),
     };
-    let call = next_call(state);
-    state.calls.insert(call, state.effective);
+    let call = state.calls.begin(state.effective, Kind::Http);
     state.outgoing.push(Outgoing::Call(call, callout));
     Ok(call)
 }
 
-/// A number that no callout under way has, and never 0.
-fn next_call(state: &mut State) -> u32 {
-    loop {
-        state.last_call = state.last_call.checked_add(1).unwrap_or(1);
-        if !state.calls.contains_key(&state.last_call) {
-            return state.last_call;
+/// A timeout in milliseconds, within what is allowed.
+pub(super) fn within(timeout: u32) -> Duration {
+    let asked = Duration::from_millis(timeout.into());
+    if asked.is_zero() { MAX_TIMEOUT } else { asked.min(MAX_TIMEOUT) }
+}
+
+/// The name of an upstream that exists and that the filter may call; else the log says what is wrong.
+pub(super) fn target(state: &mut State, call: &str, upstream: &[u8]) -> Option<String> {
+    let why = match std::str::from_utf8(upstream) {
+        Ok(_) if !state.identity.grants.callout(upstream) => "this filter is not granted it (capabilities.callouts)",
+        Ok(name) if state.services.outside.reaches(name) => return Some(name.to_owned()),
+        _ => "the configuration has no such upstream",
+    };
+    refused(state, call, upstream, why);
+    None
+}
+
+/// Whether a further call with a body of this size may be made; else the log says which limit is reached.
+pub(super) fn room(state: &mut State, call: &str, size: usize) -> bool {
+    let why = if state.calls.is_full() {
+        "1024 calls of this guest are under way, which is the limit"
+    } else if size > MAX_BODY {
+        "its body is larger than 4 MiB, which is the limit"
+    } else {
+        return true;
+    };
+    super::log::write(state, LogLevel::Warn, format!("{call} was refused: {why}").as_bytes());
+    false
+}
+
+/// Fields without pseudo headers; `None` when one of them is not valid.
+pub(super) fn fields(pairs: Pairs<'_>) -> Option<FieldList> {
+    let plain = pairs.iter().filter(|(n, _)| n.first() != Some(&b':'));
+    plain.map(|(n, v)| Some((HeaderName::from_bytes(n).ok()?, HeaderValue::from_bytes(v).ok()?))).collect()
+}
+
+/// Puts the trace context of the stream that calls into the call, where the filter did not set one.
+pub(super) fn trace(state: &State, fields: &mut FieldList) {
+    let Some(head) = state.message().and_then(|m| m.request.as_deref()) else { return };
+    if fields.iter().any(|(name, _)| TRACE.contains(&name.as_str())) {
+        return;
+    }
+    for name in TRACE {
+        if let Some(value) = head.value(name.as_bytes()).and_then(|v| HeaderValue::from_bytes(v).ok()) {
+            fields.push((HeaderName::from_static(name), value));
         }
     }
 }
 
-/// Says in the log why a callout was refused; the guest is told that an argument was wrong.
-pub(super) fn refused(state: &mut State, call: &str, upstream: &[u8], why: &str) -> Status {
+/// Says in the log why a callout was refused.
+pub(super) fn refused(state: &mut State, call: &str, upstream: &[u8], why: &str) {
     let text = format!("{call} to `{}` was refused: {why}", String::from_utf8_lossy(upstream));
     super::log::write(state, LogLevel::Warn, text.as_bytes());
-    Status::BadArgument
 }

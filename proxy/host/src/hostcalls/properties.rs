@@ -94,7 +94,7 @@ fn header(head: Option<&dyn Head>, name: &[u8], out: &mut Vec<u8>) -> Found {
 }
 
 fn request(state: &State, name: &[u8], third: Option<&[u8]>, out: &mut Vec<u8>) -> Found {
-    let message = state.message()?;
+    let message = state.message().filter(|message| !message.tcp)?;
     let head = message.request.as_deref();
     if let Some(third) = third {
         return if name == b"headers" { header(head, third, out) } else { None };
@@ -124,6 +124,9 @@ fn request(state: &State, name: &[u8], third: Option<&[u8]>, out: &mut Vec<u8>) 
 }
 
 fn response(message: &Message, name: &[u8], third: Option<&[u8]>, out: &mut Vec<u8>) -> Found {
+    if message.tcp {
+        return None;
+    }
     let head = message.response.as_deref();
     if let Some(third) = third {
         return match name {

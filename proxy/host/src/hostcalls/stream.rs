@@ -7,15 +7,17 @@ use sluice_abi::{LogLevel, Status, StreamType, pairs::Pairs};
 use super::Value;
 use crate::{Direction, Reply, inbox::Event, state::State};
 
-/// What Envoy's host calls a broken connection; a number, not a status of this ABI.
-const BROKEN: u32 = 11;
-
 pub(crate) fn proxy_continue_stream(state: &mut State, stream: StreamType) -> Result<(), Status> {
+    let tcp = state.is_tcp();
     match stream {
+        // An HTTP half of a TCP connection is not paused, and continuing what is not paused does nothing.
+        StreamType::HttpRequest | StreamType::HttpResponse if tcp == Some(true) => Ok(()),
         StreamType::HttpRequest => resume(state, Direction::Request),
         StreamType::HttpResponse => resume(state, Direction::Response),
-        // TCP streams have no HTTP exchange to continue. Not UNIMPLEMENTED: the Rust SDK's status type has no such
-        // value, so that answer would be undefined behaviour in the guest.
+        StreamType::Downstream if tcp == Some(true) => resume(state, Direction::Request),
+        StreamType::Upstream if tcp == Some(true) => resume(state, Direction::Response),
+        // Not UNIMPLEMENTED: the Rust SDK's status type has no such value, so that answer would be undefined
+        // behaviour in the guest.
         StreamType::Downstream | StreamType::Upstream => Err(Status::BadArgument),
     }
 }
@@ -75,7 +77,7 @@ pub(crate) fn proxy_send_local_response(
             ),
         }
     } else if !state.phase.is_stream() {
-        super::log::write(state, LogLevel::Warn, b"proxy_send_local_response: no stream is open here; ignored");
+        super::log::write(state, LogLevel::Warn, b"proxy_send_local_response: no HTTP stream is open here; ignored");
     } else if state.asked.reply.is_some() {
         super::log::write(state, LogLevel::Warn, b"proxy_send_local_response: called twice; the second is ignored");
     } else {
@@ -85,9 +87,7 @@ pub(crate) fn proxy_send_local_response(
 }
 
 pub(crate) fn proxy_get_status(state: &mut State) -> Result<(u32, Value), Status> {
-    // Outside of a callout's callback there is no status to tell: OK with no message, as Envoy answers.
-    match state.answered.as_ref().map(|a| Bytes::from(a.failure.clone())) {
-        Some(failure) if !failure.is_empty() => Ok((BROKEN, Value::Shared(failure))),
-        _ => Ok((0, Value::Empty)),
-    }
+    // Outside of a call's callback there is no status to tell: OK with no message, as Envoy answers.
+    let (code, message) = state.answered.as_ref().map(|a| a.status.clone()).unwrap_or_default();
+    Ok((code, if message.is_empty() { Value::Empty } else { Value::Shared(Bytes::from(message)) }))
 }
