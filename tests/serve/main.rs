@@ -27,3 +27,5 @@ mod process;
 mod routing;
 mod tls;
 mod upgrade;
+mod waf;
+mod wild;
