@@ -2,6 +2,8 @@
 //!
 //! Compiling and starting it costs seconds, so all of it shares one process: see [`everything_that_the_filter_promises`].
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::harness::{Framing, Message, Proxy, root};
@@ -68,6 +70,17 @@ fn told(proxy: &Proxy, what: &str) -> Vec<Value> {
         .map(|text| serde_json::Deserializer::from_str(text).into_iter().next().unwrap().unwrap())
         .collect();
     lines
+}
+
+/// What needs no host is tested in Go.
+#[test]
+fn its_own_tests_pass() {
+    let folder = root().join("filters/go/waf");
+    let tags = std::fs::read_to_string(folder.join("build.tags")).unwrap();
+    let output = Command::new("go").args(["test", "-tags", tags.trim(), "."]).current_dir(folder).output();
+    let output = output.expect("Go is needed: https://go.dev/dl/");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
 #[test]
