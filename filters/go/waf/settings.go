@@ -99,7 +99,8 @@ func (s *settings) crs() bool { return s.Rules == nil || *s.Rules == nil }
 
 func (s *settings) limit() int {
 	if s.BodyLimit == nil {
-		return 128 << 10
+		// A KiB can take a tenth of a second, and no callback should take more than two.
+		return 16 << 10
 	}
 	return int(*s.BodyLimit)
 }
@@ -144,7 +145,7 @@ type size int
 var units = map[string]int{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "KB": 1e3, "MB": 1e6}
 
 func (s *size) UnmarshalJSON(text []byte) error {
-	wrong := errors.New(`"body_limit" is a size with its unit from "1B" to "64MiB", such as "128KiB"`)
+	wrong := errors.New(`"body_limit" is a size with its unit from "1B" to "64MiB", such as "16KiB"`)
 	var word string
 	if json.Unmarshal(text, &word) != nil {
 		return wrong
