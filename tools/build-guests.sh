@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds every guest of this repository: filters/<lang>/<name>/<name>.wasm and .build/fixtures/<name>.wasm.
+# Builds every guest of this repository: filters/<lang>/<name>/<name>.wasm, .build/fixtures/<name>.wasm and, from other
+# people's published sources, .build/wild/<name>.wasm.
 #
-#   tools/build-guests.sh [filters|fixtures|all]      (default: all)
+#   tools/build-guests.sh [filters|fixtures|wild|all]      (default: all)
 #
 # What is up to date is left alone, so a second run costs about a second. Fixtures named <name>.unknown.wasm are
 # the same source for wasm32-unknown-unknown; Go fixtures are go-<name>.wasm. Without Go the Rust guests are built,
@@ -11,6 +12,7 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly ROOT
 readonly FIXTURES="$ROOT/.build/fixtures"
+readonly WILD="$ROOT/.build/wild"
 readonly STAGE="$ROOT/.build/stage"
 # Both allocator exports and both import sets of the Rust SDK are worth a test, on these four.
 readonly BOTH_TARGETS=(headers tag noop body)
@@ -78,10 +80,37 @@ fixtures() {
   done
 }
 
+# Folder of a package in Cargo's registry, fetched when it is not there; its name with version is told once.
+registry_folder() {
+  (cd "$1" && cargo metadata --locked --format-version 1) | grep -o "\"manifest_path\":\"[^\"]*/$2/Cargo.toml\"" |
+    sed -n '1s/.*:"\(.*\)\/Cargo.toml"/\1/p'
+}
+
+wild() {
+  local rust="$ROOT/tests/wild/rust" dir name
+  local -a wasi=() unknown=()
+  # Cargo builds no example of a dependency, so each crate includes one by its path.
+  WILD_0_1=$(registry_folder "$rust" proxy-wasm-0.1.4)
+  WILD_0_2=$(registry_folder "$rust" proxy-wasm-0.2.0)
+  WILD_EXPERIMENTAL=$(registry_folder "$rust" proxy-wasm-experimental-0.0.8)
+  export WILD_0_1 WILD_0_2 WILD_EXPERIMENTAL
+  for dir in "$rust"/*/; do
+    name=$(basename "$dir")
+    # What the older SDKs call `_start` is a command for WASI, and a plain function without it.
+    if [[ $name == *-0-2 ]]; then wasi+=("wild-$name"); else unknown+=("wild-$name"); fi
+  done
+  rust_guests "$rust" wasm32-wasip1 "$STAGE/wild-wasip1" "${wasi[@]}"
+  rust_guests "$rust" wasm32-unknown-unknown "$STAGE/wild-unknown" "${unknown[@]}"
+  for name in "${wasi[@]}"; do put "$STAGE/wild-wasip1/${name//-/_}.wasm" "$WILD/${name#wild-}.wasm"; done
+  for name in "${unknown[@]}"; do put "$STAGE/wild-unknown/${name//-/_}.wasm" "$WILD/${name#wild-}.wasm"; done
+  go_guest "$ROOT/tests/wild/go/coraza-proxy-wasm" "$WILD/coraza-proxy-wasm.wasm"
+}
+
 case ${1:-all} in
   filters) filters ;;
   fixtures) fixtures ;;
-  all) filters; fixtures ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  wild) wild ;;
+  all) filters; fixtures; wild ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 exit "$code"

@@ -170,11 +170,14 @@ go_missing() {
 
 build_go() {
   local dir=$1 out=$2 work
+  local -a tags=()
   go_ready || { go_missing; return; }
+  # Go has no place for the build tags of a package, so one that needs some names them in a file.
+  [[ ! -f $dir/build.tags ]] || tags=(-tags "$(<"$dir/build.tags")")
   # go build always rewrites its output, so build beside it and copy when it differs.
   work=$(mktemp -d)
   (cd "$dir" && GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 \
-    go build -buildmode=c-shared -trimpath -buildvcs=false -o "$work/guest.wasm" .) || { rm -rf "$work"; return 1; }
+    go build "${tags[@]}" -buildmode=c-shared -trimpath -buildvcs=false -o "$work/guest.wasm" .) || { rm -rf "$work"; return 1; }
   put "$work/guest.wasm" "$out"
   rm -rf "$work"
 }

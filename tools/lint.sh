@@ -9,12 +9,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 format() {
   cargo fmt --all --check
   local workspace
-  for workspace in filters tests/fixtures/rust sdk/rust; do
+  for workspace in filters tests/fixtures/rust tests/wild/rust sdk/rust; do
     (cd "$workspace" && cargo fmt --all --check)
   done
   if command -v gofmt >/dev/null; then
     local unformatted
-    unformatted=$(gofmt -l filters/go sdk/go tests/fixtures/go)
+    unformatted=$(gofmt -l filters/go sdk/go tests/fixtures/go tests/wild/go)
     [[ -z $unformatted ]] || { printf 'not formatted as gofmt does it:\n%s\n' "$unformatted" >&2; exit 1; }
   fi
 }

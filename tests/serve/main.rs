@@ -29,3 +29,5 @@ mod routing;
 mod tcp;
 mod tls;
 mod upgrade;
+mod waf;
+mod wild;
