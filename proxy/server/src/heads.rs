@@ -219,6 +219,15 @@ fn empty_response() -> ResponseHeader {
     ResponseHeader::from(http::response::Response::new(()).into_parts().0)
 }
 
+/// Takes a field out of a request that nobody has on loan; the others keep their order.
+pub(crate) fn take_out(header: &mut RequestHeader, name: &HeaderName) {
+    if header.headers.contains_key(name) {
+        let mut lent = Request { header: mem::replace(header, empty_request()), scheme: b"http", changed: false };
+        lent.remove(name);
+        *header = lent.header;
+    }
+}
+
 /// Puts the authority where every later step looks for it: in `host`, and only once.
 pub(crate) fn settle_authority(header: &mut RequestHeader) {
     if header.version == Version::HTTP_2
