@@ -20,11 +20,13 @@ mod envoy;
 mod exchange;
 mod groups;
 mod harness;
+mod http2;
 mod known;
 mod origin;
 mod plan;
 mod play;
 mod seen;
+mod services;
 mod side;
 mod sluice;
 

@@ -73,8 +73,14 @@ mod tests {
 
     #[test]
     fn fields_of_the_connection_go_and_the_others_keep_their_order() {
-        let fields =
-            [("connection", "x-hop, close"), ("a", "1"), ("x-hop", "1"), ("keep-alive", "5"), ("upgrade", "x"), ("b", "2")];
+        let fields = [
+            ("connection", "x-hop, close"),
+            ("a", "1"),
+            ("x-hop", "1"),
+            ("keep-alive", "5"),
+            ("upgrade", "x"),
+            ("b", "2"),
+        ];
         let mut head = head("GET", &fields);
         assert_eq!(settle(&mut head), Ok(false));
         assert_eq!(left(&head), ["a", "b"]);

@@ -257,7 +257,9 @@ async fn respond(session: &mut Session, ctx: &mut Context) -> Result<bool> {
                     length += bytes.len() as u64;
                     kept.extend_from_slice(&bytes[..bytes.len().min(echo::MAX_BODY - kept.len())]);
                 }
-                Err(End::Step(step)) => return finish(session, ctx, step).await.map(|answered| answered.unwrap_or(true)),
+                Err(End::Step(step)) => {
+                    return finish(session, ctx, step).await.map(|answered| answered.unwrap_or(true));
+                }
                 Err(End::ClientGone) => return Ok(leave(session, ctx)),
             }
         }
