@@ -62,6 +62,17 @@ impl Reply {
         self
     }
 
+    /// What comes behind the head, in pieces of these sizes and the rest.
+    pub fn cut(mut self, sizes: &[usize]) -> Self {
+        let mut rest = self.pieces.split_off(1).concat();
+        for size in sizes {
+            let behind = rest.split_off(*size);
+            self.pieces.push(std::mem::replace(&mut rest, behind));
+        }
+        self.pieces.push(rest);
+        self
+    }
+
     /// A length, but the body in pieces.
     pub fn in_pieces(parts: &[&str]) -> Self {
         let length: usize = parts.iter().map(|p| p.len()).sum();
@@ -103,6 +114,8 @@ pub struct Exchange {
     /// What callouts are answered, and how many of them arrive.
     pub service: Reply,
     pub calls: usize,
+    /// How many requests reach the origin, where no answer tells that they did.
+    pub reaches: usize,
     /// Over only when a guest has logged this.
     pub until_logged: Option<&'static str>,
     /// Metrics that are compared, each with the number of the step of the fixture `store` that reads it.
@@ -130,6 +143,7 @@ impl Exchange {
             ends_by_itself: false,
             service: Self::answer(),
             calls: 0,
+            reaches: 0,
             until_logged: None,
             metrics: Vec::new(),
         }
@@ -189,6 +203,11 @@ impl Exchange {
 
     pub fn silent(mut self, at: Silent) -> Self {
         self.silent = at;
+        self
+    }
+
+    pub fn reaches(mut self, requests: usize) -> Self {
+        self.reaches = requests;
         self
     }
 

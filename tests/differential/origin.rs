@@ -66,12 +66,11 @@ impl Origin {
         std::mem::take(&mut idle.unwrap().0.arrived)
     }
 
-    /// Waits until so many requests arrived and were answered, and takes them.
-    pub fn take_all(&self, count: usize) -> Vec<Seen> {
+    /// Waits until so many requests arrived.
+    pub fn wait_for(&self, count: usize) {
         let state = self.shared.state.lock().unwrap();
         let few = |s: &mut State| s.arrived.len() < count;
         drop(self.shared.changed.wait_timeout_while(state, Duration::from_secs(5), few).unwrap());
-        self.take()
     }
 }
 

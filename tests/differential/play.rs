@@ -99,8 +99,11 @@ fn until_served(
         origin.answer(&exchange.reply);
         services.inspect(|s| s.answering.answer(&exchange.service));
         let (client, connection) =
-            if chain.world.http2_clients { http2::send(proxy, exchange) } else { send(proxy, exchange) };
-        let mut service = services.map(|s| s.answering.take_all(exchange.calls)).unwrap_or_default();
+            if chain.world.http2_clients { http2::send(proxy, exchange) } else { send(proxy, exchange, origin) };
+        let mut service = services.map_or(Vec::new(), |s| {
+            s.answering.wait_for(exchange.calls);
+            s.answering.take()
+        });
         service.sort_by(|a, b| (&a.line, &a.body).cmp(&(&b.line, &b.body)));
         proxy.sync().wait();
         let guest = heard_until(proxy, exchange.until_logged, heard);
@@ -132,7 +135,7 @@ fn heard_until(proxy: &impl Side, text: Option<&str>, heard: &mut usize) -> Vec<
     }
 }
 
-fn send<P: Side>(proxy: &P, exchange: &Exchange) -> (Vec<Seen>, String) {
+fn send<P: Side>(proxy: &P, exchange: &Exchange, origin: &Origin) -> (Vec<Seen>, String) {
     let mut stream = TcpStream::connect(proxy.address()).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -157,6 +160,7 @@ fn send<P: Side>(proxy: &P, exchange: &Exchange) -> (Vec<Seen>, String) {
             break;
         }
     }
+    origin.wait_for(exchange.reaches);
     proxy.sync().wait();
     stream.set_nonblocking(true).unwrap();
     let connection = match stream.read(&mut [0]) {

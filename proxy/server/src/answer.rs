@@ -229,6 +229,7 @@ pub(crate) fn dress(session: &Session, answer: &mut Answer) -> Result<Option<Byt
 
 /// Writes an answer. The connection is kept when the request was read to its end.
 pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<()> {
+    take_rest(session).await;
     if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
         module.framing = Framing::Keep;
     }
@@ -238,6 +239,27 @@ pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<(
         session.write_response_body(Some(body), true).await?;
     }
     Ok(())
+}
+
+/// Most of a request body that is read and thrown away before an early answer.
+const REST_BYTES: usize = 64 << 10;
+
+/// Reads what has already come of a request that is answered early: a short body mostly comes with its head, and with
+/// all of it read the connection can be kept.
+async fn take_rest(session: &mut Session) {
+    if session.as_http1().is_none() || session.downstream_session.is_body_done() {
+        return;
+    }
+    let mut left = REST_BYTES;
+    // A timeout of nothing asks once and does not wait.
+    while let Ok(Ok(Some(chunk))) =
+        tokio::time::timeout(Duration::ZERO, session.downstream_session.read_request_body()).await
+    {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 /// Most of a request body that is read and thrown away after an early answer, and for how long.

@@ -15,7 +15,7 @@ use crate::{
     context::{Context, Stash},
     echo,
     framing::FramingModule,
-    heads::{settle_authority, take_out, with_request},
+    heads::{settle_authority, settle_cookies, take_out, with_request},
     held::{ClientGone, Wait},
     hop,
     live::Live,
@@ -43,6 +43,7 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
     }
     ctx.keepalive = session.as_http1().filter(|s| s.will_keepalive()).and_then(|s| s.get_keepalive_timeout());
     settle_authority(session.req_header_mut());
+    settle_cookies(session.req_header_mut());
     let settled = check(session, &site.limits).and_then(|()| normalize(session));
     match settled.and_then(|()| hop::settle(session.req_header_mut())) {
         Ok(tunnel) => ctx.tunnel = tunnel,
@@ -340,7 +341,8 @@ async fn filter_body(
 ) -> std::result::Result<Bytes, End> {
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(chunk) };
     exchange.message().facts.request_bytes += chunk.len() as u64;
-    if !exchange.chain().reads_request_body() {
+    // A piece of nothing is the head of a chunk that came by itself.
+    if !exchange.chain().reads_request_body() || (chunk.is_empty() && !end) {
         return Ok(chunk);
     }
     let (step, _) = with_request(exchange, session, |e| e.request_body(chunk, end));

@@ -109,6 +109,11 @@ pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<
         return Ok(());
     }
     let chunk = piece.take().unwrap_or_default();
+    // A piece of nothing is the head of a chunk that came by itself.
+    if chunk.is_empty() && !end {
+        *piece = Some(chunk);
+        return Ok(());
+    }
     // Whatever comes of it, there is something: no piece must end a body by itself.
     *piece = Some(Bytes::new());
     let step = with_request(exchange, session, |e| e.response_body(chunk, end)).0;
