@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::plan::Filter;
+use crate::{plan::Filter, side::Setup};
 
 /// A listener without filters, for the barrier.
 pub const SYNC: &str = "sync";
@@ -12,16 +12,18 @@ pub const SYNC: &str = "sync";
 pub const MAIN: &str = "main";
 
 /// The bootstrap as JSON.
-pub fn bootstrap(filters: &[Filter], upstream: SocketAddr) -> String {
-    let mut chain: Vec<Value> = filters.iter().map(wasm).collect();
+pub fn bootstrap(setup: &Setup<'_>) -> String {
+    let mut chain: Vec<Value> = setup.filters.iter().map(wasm).collect();
     chain.push(router());
     let main = json!({ "name": "main", "match": { "prefix": "/" }, "route": { "cluster": "up", "timeout": "0s" } });
     let sync = json!({ "match": { "prefix": "/" }, "direct_response": { "status": 204 } });
+    let mut clusters = vec![cluster("up", setup.upstream, setup.world.http2_upstream)];
+    clusters.extend(setup.clusters.iter().map(|(name, at)| cluster(name, *at, false)));
     json!({
         "admin": { "address": any_port() },
         "static_resources": {
             "listeners": [listener(MAIN, &main, &chain), listener(SYNC, &sync, &[router()])],
-            "clusters": [cluster(upstream)],
+            "clusters": clusters,
         },
     })
     .to_string()
@@ -109,18 +111,20 @@ fn wasm(f: &Filter) -> Value {
     })
 }
 
-fn cluster(upstream: SocketAddr) -> Value {
+fn cluster(name: &str, upstream: SocketAddr, http2: bool) -> Value {
     let endpoint = json!({
         "endpoint": { "address": { "socket_address": { "address": upstream.ip(), "port_value": upstream.port() } } },
     });
+    let protocol =
+        if http2 { json!({ "http2_protocol_options": {} }) } else { json!({ "http_protocol_options": http1() }) };
     json!({
-        "name": "up",
+        "name": name,
         "type": "STATIC",
-        "load_assignment": { "cluster_name": "up", "endpoints": [{ "lb_endpoints": [endpoint] }] },
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [endpoint] }] },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": { "http_protocol_options": http1() },
+                "explicit_http_config": protocol,
             },
         },
     })

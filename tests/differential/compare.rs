@@ -34,6 +34,8 @@ pub fn compare(case: &mut Case<'_>) -> Vec<String> {
     messages("client", &envoy.client, &sluice.client, &mut left);
     field("client connection", &envoy.connection, &sluice.connection, &mut left);
     messages("upstream", &envoy.upstream, &sluice.upstream, &mut left);
+    messages("service", &envoy.service, &sluice.service, &mut left);
+    lines("metrics", &envoy.metrics, &sluice.metrics, &mut left);
     lines("guest log", &envoy.guest, &sluice.guest, &mut left);
     if !left.is_empty() && !case.met.is_empty() {
         left.push(format!("(known, and taken away before: {})", case.met.join("; ")));
@@ -61,15 +63,16 @@ fn messages(who: &str, envoy: &[Seen], sluice: &[Seen], left: &mut Vec<String>) 
     for (index, (e, s)) in envoy.iter().zip(sluice).enumerate() {
         let at = if index == 0 { who.to_owned() } else { format!("{who}[{index}]") };
         field(&format!("{at} line"), &e.line, &s.line, left);
-        lines(&format!("{at} headers"), &headers(e), &headers(s), left);
+        lines(&format!("{at} headers"), &headers(&e.headers), &headers(&s.headers), left);
         field(&format!("{at} framing"), &e.framing, &s.framing, left);
         field(&format!("{at} body"), &shown(&e.body), &shown(&s.body), left);
+        lines(&format!("{at} trailers"), &headers(&e.trailers), &headers(&s.trailers), left);
         field(&format!("{at} end"), &e.end, &s.end, left);
     }
 }
 
-fn headers(message: &Seen) -> Vec<String> {
-    message.headers.iter().map(|(n, v)| format!("{n}: {}", v.escape_ascii())).collect()
+fn headers(fields: &[(String, Vec<u8>)]) -> Vec<String> {
+    fields.iter().map(|(n, v)| format!("{n}: {}", v.escape_ascii())).collect()
 }
 
 fn shown(body: &[u8]) -> String {

@@ -17,9 +17,9 @@ use tempfile::TempDir;
 use crate::{
     bootstrap::{self, bootstrap},
     harness::root,
-    plan::{Filter, Silent},
+    plan::Silent,
     seen::{Messages, Seen},
-    side::{Side, Sync},
+    side::{Setup, Side, Sync},
 };
 
 /// The binary, or what to install.
@@ -33,13 +33,14 @@ pub static BINARY: LazyLock<Result<String, String>> = LazyLock::new(|| {
 pub struct Envoy {
     child: Child,
     dir: TempDir,
+    admin: Option<SocketAddr>,
     main: Option<SocketAddr>,
     sync: Option<SocketAddr>,
 }
 
-fn spawn(dir: &Path, filters: &[Filter], upstream: SocketAddr) -> Child {
+fn spawn(dir: &Path, setup: &Setup<'_>) -> Child {
     let file = dir.join("envoy.json");
-    fs::write(&file, bootstrap(filters, upstream)).unwrap();
+    fs::write(&file, bootstrap(setup)).unwrap();
     Command::new(BINARY.as_ref().unwrap())
         .arg("-c")
         .arg(&file)
@@ -57,9 +58,9 @@ fn spawn(dir: &Path, filters: &[Filter], upstream: SocketAddr) -> Child {
 
 impl Envoy {
     /// Starts one that has to refuse, and returns what its guests said.
-    pub fn refused(filters: &[Filter], upstream: SocketAddr) -> Vec<String> {
+    pub fn refused(setup: &Setup<'_>) -> Vec<String> {
         let dir = TempDir::new().unwrap();
-        let status = spawn(dir.path(), filters, upstream).wait().unwrap();
+        let status = spawn(dir.path(), setup).wait().unwrap();
         assert!(!status.success(), "Envoy takes what it must refuse");
         guest_lines(&fs::read_to_string(dir.path().join("envoy.log")).unwrap())
     }
@@ -79,15 +80,16 @@ impl Envoy {
 impl Side for Envoy {
     const SILENT: Silent = Silent::Envoy;
 
-    fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
+    fn start(setup: &Setup<'_>) -> Self {
         let dir = TempDir::new().unwrap();
-        let child = spawn(dir.path(), filters, upstream);
-        let mut envoy = Self { child, dir, main: None, sync: None };
+        let child = spawn(dir.path(), setup);
+        let mut envoy = Self { child, dir, admin: None, main: None, sync: None };
         envoy.until(|e| {
             let admin = fs::read_to_string(e.dir.path().join("admin")).unwrap_or_default();
             admin.parse().is_ok_and(|a| get(a, "/ready").is_some_and(|page| page.status() == 200))
         });
         let admin = fs::read_to_string(envoy.dir.path().join("admin")).unwrap().parse().unwrap();
+        envoy.admin = Some(admin);
         let page = get(admin, "/listeners?format=json").expect("the admin interface answers");
         let listeners: Value = serde_json::from_slice(&page.body).unwrap();
         let find = |name: &str| {
@@ -102,6 +104,15 @@ impl Side for Envoy {
 
     fn alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What workers count is merged into the page of metrics from time to time; asking for the page does it, too.
+    fn metric(&self, name: &str) -> Option<String> {
+        let wanted = format!("wasmcustom.{name}: ");
+        let page =
+            get(self.admin.unwrap(), &format!("/stats?filter=wasmcustom.{name}")).expect("the admin interface answers");
+        let text = String::from_utf8_lossy(&page.body).into_owned();
+        Some(text.lines().find_map(|l| l.strip_prefix(&wanted)).unwrap_or("not there").to_owned())
     }
 
     fn log(&self) -> String {

@@ -1,11 +1,14 @@
 //! The differences that are meant to be: each has a name, a reason, and takes away itself and nothing else.
 
 mod bodies;
+mod callouts;
 mod guests;
 mod heads;
+mod http2;
 mod order;
 mod outcomes;
 mod properties;
+mod store;
 
 use crate::compare::Case;
 
@@ -46,6 +49,26 @@ pub const KNOWN: &[Known] = &[
         "the length is known when the whole body is, and a body whose length may change is chunked",
         bodies::framing,
     ),
+    known(
+        "connection behind an answer in the place of a stream",
+        "Pingora does not let go of an upstream in the middle of a response, so one of unknown length costs the connection",
+        heads::unknown_length,
+    ),
+    known("fields of callouts", "Envoy says that they are internal and how long it waits", callouts::fields),
+    known(
+        "callouts sent again",
+        "once, when a connection that was kept is closed instead of answered",
+        callouts::again,
+    ),
+    known("callouts that fail", "have no answer; Envoy makes up one with 502, 503 or 504", callouts::failed),
+    known("fields of answers to callouts", "Envoy adds how long the service took", callouts::counted),
+    known("refused callouts", "the log says which grant is missing", callouts::refused),
+    known("guests that act by themselves", "Envoy has one more, on its main thread", callouts::instances),
+    known("unknown metrics", "are not found, as in the specification", store::unknown),
+    known("metrics defined again", "have the number they had", store::again),
+    known("lengths over HTTP/2", "say nothing that the frames do not say", http2::lengths),
+    known("order over HTTP/2", "neither proxy keeps it between fields of different names", http2::order),
+    known("head of an answer to HEAD", "Envoy announces chunks that never come", http2::head),
     known("second answer", "Sluice says in the log that a second local answer is ignored", guests::second_answer),
     known(
         "status of gRPC",

@@ -20,11 +20,13 @@ mod envoy;
 mod exchange;
 mod groups;
 mod harness;
+mod http2;
 mod known;
 mod origin;
 mod plan;
 mod play;
 mod seen;
+mod services;
 mod side;
 mod sluice;
 
@@ -33,6 +35,7 @@ use std::{
     panic,
     process::ExitCode,
     sync::{Arc, LazyLock, Mutex, OnceLock},
+    time::{Duration, Instant},
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -41,6 +44,9 @@ use play::Played;
 
 /// Names of the known differences that were met.
 static MET: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// How long each chain took.
+static TIMES: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
 
 /// A chain and, when the first of its tests has asked for it, what both proxies did with it.
 struct Job {
@@ -61,7 +67,13 @@ impl Job {
                 text.or_else(|| e.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()
             })
         };
-        self.played.get_or_init(play).as_ref().map_err(|e| Failed::from(e.clone()))
+        let timed = || {
+            let began = Instant::now();
+            let played = play();
+            TIMES.lock().unwrap().push((began.elapsed(), format!("{}: {}", self.chain.group, self.chain.name)));
+            played
+        };
+        self.played.get_or_init(timed).as_ref().map_err(|e| Failed::from(e.clone()))
     }
 
     fn compare(&self, name: &str, index: usize) -> Result<(), Failed> {
@@ -96,6 +108,13 @@ fn main() -> ExitCode {
     }
     let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
+    let slow = |(took, chain): &(Duration, String)| {
+        (took.as_secs() >= 5).then(|| format!("{:.1} s  {chain}", took.as_secs_f32()))
+    };
+    let slow: Vec<String> = TIMES.lock().unwrap().iter().filter_map(slow).collect();
+    if !slow.is_empty() {
+        eprintln!("chains that took 5 seconds or more:\n{}", slow.join("\n"));
+    }
     // A difference that is gone must leave the table, and the documentation.
     let met = MET.lock().unwrap();
     let gone: Vec<String> = known::names().into_iter().filter(|name| !met.contains(name)).collect();

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    http2,
     plan::Reply,
     seen::{Messages, Seen},
     side::Sync,
@@ -28,14 +29,14 @@ pub struct Origin {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     sync: Mutex<Option<Sync>>,
 }
 
 impl Origin {
-    pub fn start() -> Self {
+    pub fn start(http2: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), sync: Mutex::default() });
@@ -43,7 +44,7 @@ impl Origin {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (stream, shared) = (stream.unwrap(), shared.clone());
-                thread::spawn(move || shared.serve(&stream));
+                thread::spawn(move || if http2 { http2::serve(&shared, stream) } else { shared.serve(&stream) });
             }
         });
         Self { address, shared: owner }
@@ -64,9 +65,36 @@ impl Origin {
         let idle = self.shared.changed.wait_timeout_while(state, Duration::from_secs(5), |s| s.busy > 0);
         std::mem::take(&mut idle.unwrap().0.arrived)
     }
+
+    /// Waits until so many requests arrived.
+    pub fn wait_for(&self, count: usize) {
+        let state = self.shared.state.lock().unwrap();
+        let few = |s: &mut State| s.arrived.len() < count;
+        drop(self.shared.changed.wait_timeout_while(state, Duration::from_secs(5), few).unwrap());
+    }
 }
 
 impl Shared {
+    /// A request begins to arrive.
+    pub fn begin(&self) {
+        self.state.lock().unwrap().busy += 1;
+    }
+
+    /// It has arrived, or as much of it as came; what it is answered.
+    pub fn arrived(&self, request: Option<Seen>) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        state.arrived.extend(request);
+        state.busy -= 1;
+        self.changed.notify_all();
+        state.reply.clone().expect("an exchange is being played")
+    }
+
+    /// Between two pieces.
+    pub fn wait(&self) {
+        let sync = self.sync.lock().unwrap().clone();
+        sync.expect("the proxy is up").wait();
+    }
+
     fn serve(&self, stream: &TcpStream) {
         stream.set_nodelay(true).unwrap();
         let mut messages = Messages::new(stream.try_clone().unwrap());
@@ -75,18 +103,12 @@ impl Shared {
             if !matches!(stream.peek(&mut [0]), Ok(1)) {
                 return;
             }
-            self.state.lock().unwrap().busy += 1;
+            self.begin();
             let request = messages.next(false);
             let whole = request.as_ref().is_some_and(|r| r.end == "whole");
-            let reply = {
-                let mut state = self.state.lock().unwrap();
-                // How much of a request that ends early comes here is a matter of moments.
-                state.arrived.extend(request.filter(|_| whole));
-                state.busy -= 1;
-                self.changed.notify_all();
-                state.reply.clone()
-            };
-            if !whole || !self.write(stream, &reply.expect("an exchange is being played")) {
+            // How much of a request that ends early comes here is a matter of moments.
+            let reply = self.arrived(request.filter(|_| whole));
+            if !whole || !self.write(stream, &reply) {
                 return;
             }
         }
@@ -95,8 +117,7 @@ impl Shared {
     fn write(&self, mut stream: &TcpStream, reply: &Reply) -> bool {
         for (index, piece) in reply.pieces.iter().enumerate() {
             if index > 0 {
-                let sync = self.sync.lock().unwrap().clone();
-                sync.expect("the proxy is up").wait();
+                self.wait();
             }
             if stream.write_all(piece).is_err() {
                 return false;

@@ -58,14 +58,31 @@ pub struct Chain {
     pub exchanges: Vec<Exchange>,
     /// Both must refuse to start; what the guests said meanwhile is compared.
     pub refused: bool,
+    pub world: World,
+}
+
+/// What stands around the proxy, where it is not plain HTTP/1.1 with an origin.
+#[derive(Clone, Copy, Default)]
+pub struct World {
+    pub http2_clients: bool,
+    pub http2_upstream: bool,
+    /// Filters may call the clusters of `services.rs`.
+    pub callouts: bool,
+    /// Guests act by themselves, so what they say before the first request belongs to it.
+    pub alive: bool,
 }
 
 impl Chain {
     pub fn new(group: &'static str, name: impl Into<String>, filters: Vec<Filter>, exchanges: Vec<Exchange>) -> Self {
-        Self { group, name: name.into(), filters, exchanges, refused: false }
+        Self { group, name: name.into(), filters, exchanges, refused: false, world: World::default() }
     }
 
     pub fn refused(group: &'static str, name: impl Into<String>, filters: Vec<Filter>) -> Self {
-        Self { group, name: name.into(), filters, exchanges: Vec::new(), refused: true }
+        Self { group, name: name.into(), filters, exchanges: Vec::new(), refused: true, world: World::default() }
+    }
+
+    pub fn world(mut self, world: World) -> Self {
+        self.world = world;
+        self
     }
 }

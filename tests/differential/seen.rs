@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 use crate::harness::wire::{self, Message};
 
 /// A message as it came over the wire, as far as it came.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {
     pub line: String,
     pub headers: Vec<(String, Vec<u8>)>,
@@ -13,6 +13,8 @@ pub struct Seen {
     pub body: Vec<u8>,
     /// `whole`, or how it broke off.
     pub end: String,
+    /// Of HTTP/2 only.
+    pub trailers: Vec<(String, Vec<u8>)>,
 }
 
 /// One exchange on one side.
@@ -23,15 +25,19 @@ pub struct Record {
     /// `open` or `closed`, when the exchange is over.
     pub connection: String,
     pub upstream: Vec<Seen>,
+    /// Callouts, in the order of their first lines.
+    pub service: Vec<Seen>,
     /// `<filter> <level> <text>`.
     pub guest: Vec<String>,
+    /// `<name> <value>`, as an operator reads it in Envoy and the guest in Sluice, whose page of metrics is not there yet.
+    pub metrics: Vec<String>,
 }
 
 impl Seen {
     fn whole(message: Message) -> Self {
         let framing = format!("{:?}", message.framing);
         let Message { line, headers, body, .. } = message;
-        Self { line, headers, framing, body, end: "whole".to_owned() }
+        Self { line, headers, framing, body, end: "whole".to_owned(), trailers: Vec::new() }
     }
 
     fn broken(bytes: &[u8], error: &std::io::Error) -> Self {
@@ -42,7 +48,7 @@ impl Seen {
             kind => format!("broken off: {kind:?}"),
         };
         let body = text.split_once("\r\n\r\n").map(|(_, b)| b.as_bytes().to_vec()).unwrap_or_default();
-        Self { line, headers: Vec::new(), framing: String::new(), body, end }
+        Self { line, headers: Vec::new(), framing: String::new(), body, end, trailers: Vec::new() }
     }
 
     pub fn status(&self) -> u16 {

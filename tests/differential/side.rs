@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    plan::{Filter, Silent},
+    plan::{Filter, Silent, World},
     seen::Messages,
 };
 
@@ -32,17 +32,28 @@ impl Sync {
     }
 }
 
+/// What a proxy is started with.
+pub struct Setup<'a> {
+    pub filters: &'a [Filter],
+    pub upstream: SocketAddr,
+    pub world: World,
+    /// What filters may call, by name.
+    pub clusters: Vec<(&'static str, SocketAddr)>,
+}
+
 /// A running proxy.
 pub trait Side: Sized {
     /// How an exchange says that this one keeps it.
     const SILENT: Silent;
 
-    fn start(filters: &[Filter], upstream: SocketAddr) -> Self;
+    fn start(setup: &Setup<'_>) -> Self;
     fn address(&self) -> SocketAddr;
     fn sync(&self) -> Sync;
     fn alive(&mut self) -> bool;
     /// All that guests have logged so far, as `<filter> <level> <text>`.
     fn guest_log(&self) -> Vec<String>;
+    /// The value of a metric that a filter defined, for an operator; `None` where there is no such page.
+    fn metric(&self, name: &str) -> Option<String>;
     /// The proxy's own log.
     fn log(&self) -> String;
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     harness::Proxy,
-    plan::{Filter, Silent},
-    side::{Side, Sync},
+    plan::Silent,
+    side::{Setup, Side, Sync},
 };
 
 const SYNC: &str = "/-/sync";
@@ -19,9 +19,10 @@ pub struct Sluice {
 }
 
 /// JSON is YAML, so no text needs quoting by hand.
-fn configuration(filters: &[Filter], upstream: SocketAddr) -> String {
+fn configuration(setup: &Setup<'_>) -> String {
+    let names: Vec<&str> = setup.clusters.iter().map(|(name, _)| *name).collect();
     let mut declared = Map::new();
-    for f in filters {
+    for f in setup.filters {
         let env: Map<String, Value> = f.env.iter().map(|(n, v)| ((*n).to_owned(), json!(v))).collect();
         declared.insert(
             f.name.to_owned(),
@@ -32,18 +33,26 @@ fn configuration(filters: &[Filter], upstream: SocketAddr) -> String {
                 "vm_config": f.vm_config,
                 "env": env,
                 // Budgets are not what is compared.
+                "capabilities": { "callouts": names },
                 "limits": { "cpu_per_call": "5s", "cpu_per_request": "10s", "cpu_start": "30s" },
             }),
         );
     }
-    let names: Vec<&str> = filters.iter().map(|f| f.name).collect();
+    let chain: Vec<&str> = setup.filters.iter().map(|f| f.name).collect();
+    let mut upstreams: Map<String, Value> = setup
+        .clusters
+        .iter()
+        .map(|(name, at)| ((*name).to_owned(), json!({ "endpoints": [at.to_string()] })))
+        .collect();
+    let http = if setup.world.http2_upstream { "h2" } else { "h1" };
+    upstreams.insert("up".to_owned(), json!({ "endpoints": [setup.upstream.to_string()], "http": http }));
     json!({
-        "listeners": [{ "address": "127.0.0.1:0" }],
+        "listeners": [{ "address": "127.0.0.1:0", "h2c": setup.world.http2_clients }],
         "filters": declared,
-        "upstreams": { "up": { "endpoints": [upstream.to_string()] } },
+        "upstreams": upstreams,
         "routes": [
             { "name": "sync", "match": { "path": SYNC }, "respond": { "status": 204 } },
-            { "name": "main", "filters": names, "upstream": "up" },
+            { "name": "main", "filters": chain, "upstream": "up" },
         ],
         "server": { "workers": 1 },
         "telemetry": { "log": { "level": "info", "format": "json" } },
@@ -53,16 +62,16 @@ fn configuration(filters: &[Filter], upstream: SocketAddr) -> String {
 
 impl Sluice {
     /// Starts one that has to refuse, and returns what its guests said.
-    pub fn refused(filters: &[Filter], upstream: SocketAddr) -> Vec<String> {
-        guest_lines(&Proxy::refused(&configuration(filters, upstream)))
+    pub fn refused(setup: &Setup<'_>) -> Vec<String> {
+        guest_lines(&Proxy::refused(&configuration(setup)))
     }
 }
 
 impl Side for Sluice {
     const SILENT: Silent = Silent::Sluice;
 
-    fn start(filters: &[Filter], upstream: SocketAddr) -> Self {
-        let proxy = Proxy::start(&configuration(filters, upstream));
+    fn start(setup: &Setup<'_>) -> Self {
+        let proxy = Proxy::start(&configuration(setup));
         // The harness reads addresses from the human format only.
         let log = proxy.log();
         let address = log.split("serving http://").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
@@ -79,6 +88,10 @@ impl Side for Sluice {
 
     fn alive(&mut self) -> bool {
         self.proxy.alive()
+    }
+
+    fn metric(&self, _name: &str) -> Option<String> {
+        None
     }
 
     fn log(&self) -> String {

@@ -135,9 +135,20 @@ routes: [{{ filters: [h, b], upstream: app }}]
         assert_eq!(response.status(), 200);
         let (body, _) = whole(response.into_body()).await;
         assert_eq!(body, b"from http/1!");
-        let seen = tokio::task::spawn_blocking(move || origin.request()).await.unwrap();
+        let origin = std::sync::Arc::new(origin);
+        let first = origin.clone();
+        let seen = tokio::task::spawn_blocking(move || first.request()).await.unwrap();
         assert_eq!((seen.line.as_str(), seen.text().as_str()), ("POST /up HTTP/1.1", "SOME BODY"));
         assert_eq!(seen.header("host"), "h2.example");
+
+        // Cookies in several fields are one for HTTP/1.1, and what a filter says is the authority is it.
+        client = client.ready().await.unwrap();
+        let request = Request::get("http://h2.example/").header("cookie", "a=1").header("cookie", "b=2");
+        let request = request.header("x-authority", "other.example:81").body(()).unwrap();
+        let (response, _) = client.send_request(request, true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+        let seen = tokio::task::spawn_blocking(move || origin.request()).await.unwrap();
+        assert_eq!((seen.header("cookie").as_str(), seen.header("host").as_str()), ("a=1; b=2", "other.example:81"));
 
         client = client.ready().await.unwrap();
         let request = Request::get("http://h2.example/").header("x-deny", "1").body(()).unwrap();

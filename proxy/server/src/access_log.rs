@@ -136,7 +136,7 @@ fn write_lines(lines: &Receiver<Line>, target: Box<dyn Write + Send>) {
 fn fields(session: &Session, ctx: &Context, error: Option<&Error>) -> Map<String, Value> {
     let head = session.req_header();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let status = session.response_written().map_or(0, |r| r.status.as_u16());
+    let status = crate::answer::sent(session).map_or(0, |r| r.status.as_u16());
     let mut f = Map::new();
     let mut put = |name: &str, value: Value| drop(f.insert(name.to_owned(), value));
     put("time", rfc3339(ctx.began_wall).into());

@@ -19,6 +19,7 @@ use crate::{
     context::Context,
     framing::{Framing, FramingModule},
     heads::lend_both,
+    held::ClientGone,
     response::settle,
 };
 
@@ -142,23 +143,29 @@ pub(crate) async fn through_filters(
         answer.head.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }
     let step = lend_both(exchange, session, &mut answer.head, |e| e.response_headers(no_body));
-    let step = settle(session, exchange, &mut answer.head, step, Direction::Response).await;
+    let step = settle(session, exchange, &mut answer.head, step).await;
     match next(ctx, step, grpc)? {
         Next::GoOn if !no_body => {}
         Next::GoOn => return Ok(Some(answer)),
         Next::Instead(other) => return Ok(Some(*other)),
-        Next::Close => return Ok(None),
+        Next::Close(cause) => return close(ctx, cause),
     }
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(Some(answer)) };
     let body = std::mem::take(&mut answer.body);
     let step = lend_both(exchange, session, &mut answer.head, |e| e.response_body(body, true));
-    let step = settle(session, exchange, &mut answer.head, step, Direction::Response).await;
+    let step = settle(session, exchange, &mut answer.head, step).await;
     answer.body = exchange.take_body(Direction::Response).0;
     match next(ctx, step, grpc)? {
         Next::GoOn => Ok(Some(answer)),
         Next::Instead(other) => Ok(Some(*other)),
-        Next::Close => Ok(None),
+        Next::Close(cause) => close(ctx, cause),
     }
+}
+
+/// Nothing is sent, for this reason.
+fn close(ctx: &mut Context, cause: Cause) -> Result<Option<Answer>> {
+    ctx.cause = Some(cause);
+    Ok(None)
 }
 
 /// What a step of the response's filters means for an answer that is under way.
@@ -166,13 +173,14 @@ enum Next {
     GoOn,
     /// A filter answered with something else, or failed.
     Instead(Box<Answer>),
-    Close,
+    Close(Cause),
 }
 
-fn next(ctx: &mut Context, step: Step, grpc: bool) -> Result<Next> {
+fn next(ctx: &mut Context, step: std::result::Result<Step, ClientGone>, grpc: bool) -> Result<Next> {
+    let Ok(step) = step else { return Ok(Next::Close(Cause::client_gone())) };
     Ok(match step {
         Step::Continue | Step::Hold => Next::GoOn,
-        Step::Reset => Next::Close,
+        Step::Reset => Next::Close(Cause::closed()),
         Step::Reply(reply) => Next::Instead(Box::new(note_reply(ctx, *reply, grpc)?)),
         Step::Fail(fault) => {
             let cause = Cause::fault(&fault);
@@ -194,12 +202,19 @@ pub(crate) fn note_reply(ctx: &mut Context, reply: Reply, grpc: bool) -> Result<
     Answer::reply(reply, grpc)
 }
 
-/// Writes an answer. The connection is kept when the request was read to its end.
-pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<()> {
-    if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
-        module.framing = Framing::Keep;
-    }
-    if let Some(note) = answer.note {
+/// Whether the head of the final answer is out; interim ones do not count.
+pub(crate) fn is_out(session: &Session) -> bool {
+    sent(session).is_some()
+}
+
+/// The head of the final answer, as it was sent.
+pub(crate) fn sent(session: &Session) -> Option<&ResponseHeader> {
+    session.response_written().filter(|head| !head.status.is_informational() || head.status == 101)
+}
+
+/// Frames an answer and takes its body, if one is to be sent.
+pub(crate) fn dress(session: &Session, answer: &mut Answer) -> Result<Option<Bytes>> {
+    if let Some(note) = answer.note.take() {
         answer.head.insert_header(PROXY_STATUS, note)?;
     }
     answer.head.remove_header(&http::header::TRANSFER_ENCODING);
@@ -208,12 +223,43 @@ pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<(
     } else {
         answer.head.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }
-    let body = Some(answer.body).filter(|b| !b.is_empty() && !bodiless(session, &answer.head));
+    let body = std::mem::take(&mut answer.body);
+    Ok(Some(body).filter(|b| !b.is_empty() && !bodiless(session, &answer.head)))
+}
+
+/// Writes an answer. The connection is kept when the request was read to its end.
+pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<()> {
+    take_rest(session).await;
+    if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
+        module.framing = Framing::Keep;
+    }
+    let body = dress(session, &mut answer)?;
     session.write_response_header(Box::new(answer.head), body.is_none()).await?;
     if let Some(body) = body {
         session.write_response_body(Some(body), true).await?;
     }
     Ok(())
+}
+
+/// Most of a request body that is read and thrown away before an early answer.
+const REST_BYTES: usize = 64 << 10;
+
+/// Reads what has already come of a request that is answered early: a short body mostly comes with its head, and with
+/// all of it read the connection can be kept.
+async fn take_rest(session: &mut Session) {
+    if session.as_http1().is_none() || session.downstream_session.is_body_done() {
+        return;
+    }
+    let mut left = REST_BYTES;
+    // A timeout of nothing asks once and does not wait.
+    while let Ok(Ok(Some(chunk))) =
+        tokio::time::timeout(Duration::ZERO, session.downstream_session.read_request_body()).await
+    {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 /// Most of a request body that is read and thrown away after an early answer, and for how long.
@@ -241,7 +287,6 @@ pub(crate) async fn send(session: &mut Session, ctx: &mut Context, answer: Answe
         Some(answer) => write(session, answer).await,
         None => {
             session.set_keepalive(None);
-            ctx.cause = Some(Cause::closed());
             Ok(())
         }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use pingora_core::{Error, ErrorType};
 use sluice_host::{Exchange, Reply};
 
 use crate::{
@@ -26,6 +27,16 @@ pub(crate) struct Context {
     pub(crate) exchange: Option<Exchange>,
     pub(crate) began: Instant,
     pub(crate) began_wall: Duration,
+    /// How long the client's connection may be kept for its next request, seconds; `None` when it may not.
+    pub(crate) keepalive: Option<u64>,
+    /// The client waits for a 100 before it sends its body.
+    pub(crate) expects: bool,
+    /// An interim answer went by; Pingora takes those that come before the end of the request for early answers.
+    pub(crate) interim: bool,
+    /// Something else was sent in the place of the upstream's response: what still comes of it is dropped.
+    pub(crate) replaced: bool,
+    /// The upstream's response is short and of known length.
+    pub(crate) response_ends_soon: bool,
     /// An answer that the error path has to write.
     pub(crate) stash: Option<Stash>,
     /// The whole request body as the filters left it, read before the upstream was chosen.
@@ -40,7 +51,7 @@ pub(crate) struct Context {
     pub(crate) response_passed: usize,
     /// The filters have seen the end of the request.
     pub(crate) request_ended: bool,
-    /// The connection became a tunnel (or is about to): bodies are not looked at.
+    /// The connection becomes a tunnel unless the upstream refuses: bodies are not looked at.
     pub(crate) tunnel: bool,
     /// The head of the response has gone through the filters.
     pub(crate) response_begun: bool,
@@ -64,6 +75,18 @@ pub(crate) enum Stash {
     Cause(Cause),
 }
 
+impl Stash {
+    /// Leaves it for the error path, and returns the error that leads there.
+    pub(crate) fn put(self, ctx: &mut Context) -> Box<Error> {
+        let status = match &self {
+            Self::Request(reply) | Self::Response(reply) => reply.status,
+            Self::Cause(cause) => cause.status,
+        };
+        ctx.stash = Some(self);
+        Error::explain(ErrorType::HTTPStatus(status), "ended by a filter")
+    }
+}
+
 impl Context {
     pub(crate) fn new() -> Self {
         IN_FLIGHT.fetch_add(1, Ordering::Relaxed);
@@ -73,6 +96,11 @@ impl Context {
             exchange: None,
             began: Instant::now(),
             began_wall: crate::outside::Machine::wall_clock_now(),
+            keepalive: None,
+            expects: false,
+            interim: false,
+            replaced: false,
+            response_ends_soon: false,
             stash: None,
             body: None,
             declared: None,

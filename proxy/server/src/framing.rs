@@ -35,12 +35,32 @@ pub(crate) struct FramingModule {
     pub(crate) head_only: bool,
     /// The client cannot read chunks.
     pub(crate) http10: bool,
+    /// What is sent in the place of head and body.
+    instead: Option<Instead>,
+}
+
+#[derive(Debug)]
+struct Instead {
+    head: Option<ResponseHeader>,
+    body: Option<Bytes>,
+}
+
+impl FramingModule {
+    /// Puts a whole answer in the place of head and body, neither of which is out yet.
+    pub(crate) fn replace(&mut self, head: ResponseHeader, body: Bytes) {
+        self.framing = Framing::Keep;
+        self.instead = Some(Instead { head: Some(head), body: Some(body) });
+    }
 }
 
 #[async_trait]
 impl HttpModule for FramingModule {
     async fn response_header_filter(&mut self, head: &mut ResponseHeader, end: bool) -> Result<()> {
         if head.status.is_informational() {
+            return Ok(());
+        }
+        if let Some(other) = self.instead.as_mut().and_then(|i| i.head.take()) {
+            *head = other;
             return Ok(());
         }
         if end {
@@ -70,7 +90,10 @@ impl HttpModule for FramingModule {
         Ok(())
     }
 
-    fn response_body_filter(&mut self, _body: &mut Option<Bytes>, _end: bool) -> Result<()> {
+    fn response_body_filter(&mut self, body: &mut Option<Bytes>, _end: bool) -> Result<()> {
+        if let Some(instead) = &mut self.instead {
+            *body = instead.body.take();
+        }
         Ok(())
     }
 

@@ -219,13 +219,36 @@ fn empty_response() -> ResponseHeader {
     ResponseHeader::from(http::response::Response::new(()).into_parts().0)
 }
 
-/// Puts the authority where every later step looks for it: in `host`, and only once.
+/// Takes a field out of a request that nobody has on loan; the others keep their order.
+pub(crate) fn take_out(header: &mut RequestHeader, name: &HeaderName) {
+    if header.headers.contains_key(name) {
+        let mut lent = Request { header: mem::replace(header, empty_request()), scheme: b"http", changed: false };
+        lent.remove(name);
+        *header = lent.header;
+    }
+}
+
+/// HTTP/2 may cut cookies into several fields; for everybody else they are one (RFC 9113, 8.2.3).
+pub(crate) fn settle_cookies(header: &mut RequestHeader) {
+    if header.version == Version::HTTP_2 {
+        let all: Vec<&[u8]> = header.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        if all.len() > 1
+            && let Ok(one) = HeaderValue::from_bytes(&all.join(&b"; "[..]))
+        {
+            let _ = header.insert_header(header::COOKIE, one);
+        }
+    }
+}
+
+/// Puts the authority of HTTP/2 where every later step looks for it: in `host`, and only there. Pingora would send the
+/// one of the target otherwise, whatever a filter made of it.
 pub(crate) fn settle_authority(header: &mut RequestHeader) {
     if header.version == Version::HTTP_2
-        && !header.headers.contains_key(header::HOST)
         && let Some(authority) = header.uri.authority().map(ToString::to_string)
     {
+        let path = header.raw_path().to_vec();
         let _ = header.insert_header(header::HOST, authority);
+        let _ = header.set_raw_path(&path);
     }
 }
 

@@ -155,7 +155,7 @@ impl ProxyHttp for Proxy {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
         // After the head is out nothing can be put in its place: the stream is cut.
-        let sent = session.response_written().is_some();
+        let sent = answer::is_out(session);
         let grpc = is_grpc(session);
         let (answer, filtered) = match ctx.stash.take() {
             Some(Stash::Request(reply)) => (answer::note_reply(ctx, *reply, grpc), true),
@@ -183,7 +183,7 @@ impl ProxyHttp for Proxy {
         if written && !ctx.request_ended && !ctx.tunnel {
             answer::linger(session).await;
         }
-        let error_code = session.response_written().map_or(status, |head| head.status.as_u16());
+        let error_code = answer::sent(session).map_or(status, |head| head.status.as_u16());
         FailToProxy { error_code, can_reuse_downstream: written && ctx.request_ended }
     }
 
@@ -216,7 +216,7 @@ fn finish(session: &mut Session, ctx: &mut Context) {
     if let Some(cause) = &ctx.cause {
         exchange.message().facts.code_details = Some(cause.to_string().into());
     }
-    match session.response_written().cloned() {
+    match answer::sent(session).cloned() {
         Some(mut head) => crate::heads::lend_both(exchange, session, &mut head, |e| e.finish()),
         None => {
             // No response was sent, so there is no head to read.

@@ -1,13 +1,11 @@
 //! The request's half: checks, route, filters, and a small body read before the upstream is chosen.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use http::{
     Method, Version,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING},
 };
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, Result};
 use pingora_proxy::Session;
 use sluice_host::{Direction, Exchange, ExchangeFacts, Message, Step, TlsFacts};
 
@@ -17,15 +15,15 @@ use crate::{
     context::{Context, Stash},
     echo,
     framing::FramingModule,
-    heads::{settle_authority, with_request},
+    heads::{settle_authority, settle_cookies, take_out, with_request},
+    held::{ClientGone, Wait},
+    hop,
     live::Live,
     normalize,
     site::{Action, Limits},
     upstream::Kind,
 };
 
-/// Longest that a paused exchange waits for somebody to continue it.
-pub(crate) const PAUSE_LIMIT: Duration = Duration::from_secs(30);
 /// Largest request body that is read before the upstream is chosen, when a filter may change its length. Pingora keeps
 /// this much for replaying and no more.
 const EARLY_BODY: u64 = 64 << 10;
@@ -43,11 +41,15 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
         module.http10 = session.downstream_session.req_header().version == Version::HTTP_10;
         module.head_only = session.downstream_session.req_header().method == Method::HEAD;
     }
+    ctx.keepalive = session.as_http1().filter(|s| s.will_keepalive()).and_then(|s| s.get_keepalive_timeout());
     settle_authority(session.req_header_mut());
-    if let Err(cause) = check(session, &site.limits).and_then(|()| normalize(session)) {
-        return refuse(session, ctx, cause).await;
+    settle_cookies(session.req_header_mut());
+    let settled = check(session, &site.limits).and_then(|()| normalize(session));
+    match settled.and_then(|()| hop::settle(session.req_header_mut())) {
+        Ok(tunnel) => ctx.tunnel = tunnel,
+        Err(cause) => return refuse(session, ctx, cause).await,
     }
-    ctx.tunnel = session.is_upgrade_req();
+    take_expect(session, ctx);
     match find(session, ctx) {
         None => return refuse(session, ctx, Cause::no_route()).await,
         Some(chain) => ctx.exchange = Some(chain.open(Box::new(message(session, ctx)))),
@@ -63,7 +65,7 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
         return respond(session, ctx).await;
     }
     if !ctx.request_ended && !ctx.tunnel {
-        expect_continue(session).await?;
+        say_continue(session, ctx).await?;
     }
     early_body(session, ctx).await
 }
@@ -148,7 +150,9 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
     ctx.declared = content_length(session);
     // How a body is framed is no business of filters; Pingora has read the field by now, and frames anew upstream.
     if !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| !e.chain().is_empty()) {
-        ctx.chunked = session.req_header_mut().remove_header(&TRANSFER_ENCODING).is_some();
+        let head = session.req_header_mut();
+        ctx.chunked = head.headers.contains_key(TRANSFER_ENCODING);
+        take_out(head, &TRANSFER_ENCODING);
     }
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(None) };
     if exchange.chain().is_empty() {
@@ -160,11 +164,7 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
     let (step, mut changed) = with_request(exchange, session, |e| e.request_headers(end));
     let step = match wait(session, exchange, step, &mut changed).await {
         Ok(step) => step,
-        Err(ClientGone) => {
-            session.set_keepalive(None);
-            ctx.cause = Some(Cause::client_gone());
-            return Ok(Some(true));
-        }
+        Err(ClientGone) => return Ok(Some(leave(session, ctx))),
     };
     if let Some(answered) = finish(session, ctx, step).await? {
         return Ok(Some(answered));
@@ -179,40 +179,20 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
     Ok(None)
 }
 
-/// The client went away while its request was held: nobody waits for the answer.
-struct ClientGone;
-
-/// Ends when the client closes the connection; never while its request is not read to the end.
-async fn gone(session: &mut Session) {
-    if session.downstream_session.is_body_done() {
-        match session.downstream_session.read_body_or_idle(true).await {
-            Err(e) if matches!(e.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error) => {
-                return;
-            }
-            // A client that sends its next request early is still there.
-            _ => {}
-        }
-    }
-    std::future::pending().await
-}
-
-/// Waits while the request's half is held, up to [`PAUSE_LIMIT`].
+/// Waits while the request's head is held.
 async fn wait(
     session: &mut Session,
     exchange: &mut Exchange,
     mut step: Step,
     changed: &mut bool,
 ) -> std::result::Result<Step, ClientGone> {
-    let deadline = tokio::time::Instant::now() + PAUSE_LIMIT;
+    let waiting = Wait::begin();
     while matches!(step, Step::Hold) && !exchange.headers_passed(Direction::Request) {
         let Some(inbox) = exchange.inbox().cloned() else { break };
-        let event = tokio::select! {
-            event = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| inbox.poll_next(cx))) => event,
-            () = gone(session) => return Err(ClientGone),
-        };
+        let event = waiting.next(session, &inbox).await?;
         let (next, touched) = with_request(exchange, session, |e| match event {
-            Ok(event) => e.handle(event),
-            Err(_) => e.give_up(Direction::Request),
+            Some(event) => e.handle(event),
+            None => e.give_up(Direction::Request),
         });
         *changed |= touched;
         step = match next {
@@ -221,6 +201,13 @@ async fn wait(
         };
     }
     Ok(step)
+}
+
+/// Nobody is there to be answered.
+fn leave(session: &mut Session, ctx: &mut Context) -> bool {
+    session.set_keepalive(None);
+    ctx.cause = Some(Cause::client_gone());
+    true
 }
 
 /// Turns a step that ends the request into its answer; `None` when the request goes on.
@@ -261,7 +248,7 @@ async fn respond(session: &mut Session, ctx: &mut Context) -> Result<bool> {
     let mut kept = BytesMut::new();
     let mut length = 0u64;
     if !session.is_body_empty() {
-        expect_continue(session).await?;
+        say_continue(session, ctx).await?;
         let mut end = false;
         while !end {
             let chunk = session.downstream_session.read_request_body().await?;
@@ -271,7 +258,10 @@ async fn respond(session: &mut Session, ctx: &mut Context) -> Result<bool> {
                     length += bytes.len() as u64;
                     kept.extend_from_slice(&bytes[..bytes.len().min(echo::MAX_BODY - kept.len())]);
                 }
-                Err(step) => return finish(session, ctx, step).await.map(|answered| answered.unwrap_or(true)),
+                Err(End::Step(step)) => {
+                    return finish(session, ctx, step).await.map(|answered| answered.unwrap_or(true));
+                }
+                Err(End::ClientGone) => return Ok(leave(session, ctx)),
             }
         }
     }
@@ -306,7 +296,8 @@ async fn early_body(session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let end = chunk.is_none();
         match filter_body(session, ctx, chunk.unwrap_or_default(), end).await {
             Ok(bytes) => whole.extend_from_slice(&bytes),
-            Err(step) => return finish(session, ctx, step).await.map(|answered| answered.unwrap_or(true)),
+            Err(End::Step(step)) => return finish(session, ctx, step).await.map(|answered| answered.unwrap_or(true)),
+            Err(End::ClientGone) => return Ok(leave(session, ctx)),
         }
         if end {
             break;
@@ -317,47 +308,69 @@ async fn early_body(session: &mut Session, ctx: &mut Context) -> Result<bool> {
     Ok(false)
 }
 
-async fn expect_continue(session: &mut Session) -> Result<()> {
-    if session.req_header().headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+/// A client that waits for a 100 gets it from the proxy, so its wish is nothing for filters and upstreams.
+fn take_expect(session: &mut Session, ctx: &mut Context) {
+    let head = session.req_header_mut();
+    ctx.expects = head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if ctx.expects {
+        take_out(head, &EXPECT);
+    }
+}
+
+async fn say_continue(session: &mut Session, ctx: &mut Context) -> Result<()> {
+    if std::mem::take(&mut ctx.expects) {
         session.downstream_session.write_continue_response().await?;
-        session.req_header_mut().remove_header(&EXPECT);
+        ctx.interim = true;
+        session.set_keepalive(ctx.keepalive);
     }
     Ok(())
 }
 
-/// Lets a piece of the body through the filters and returns what passed; `Err` with a step that ends the request.
+/// How a request ends before it came to its end.
+enum End {
+    Step(Step),
+    ClientGone,
+}
+
+/// Lets a piece of the body through the filters and returns what passed; `Err` when that ends the request.
 async fn filter_body(
     session: &mut Session,
     ctx: &mut Context,
     chunk: Bytes,
     end: bool,
-) -> std::result::Result<Bytes, Step> {
+) -> std::result::Result<Bytes, End> {
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(chunk) };
     exchange.message().facts.request_bytes += chunk.len() as u64;
-    if !exchange.chain().reads_request_body() {
+    // A piece of nothing is the head of a chunk that came by itself.
+    if !exchange.chain().reads_request_body() || (chunk.is_empty() && !end) {
         return Ok(chunk);
     }
     let (step, _) = with_request(exchange, session, |e| e.request_body(chunk, end));
-    let step = wait_for_body(session, exchange, step, end).await;
-    match step {
-        Step::Continue | Step::Hold => Ok(exchange.take_body(Direction::Request).0),
-        step => Err(step),
+    match wait_for_body(session, exchange, step, end).await {
+        Ok(Step::Continue | Step::Hold) => Ok(exchange.take_body(Direction::Request).0),
+        Ok(step) => Err(End::Step(step)),
+        Err(ClientGone) => Err(End::ClientGone),
     }
 }
 
 /// A body that is held at its end has nothing more to wait for but an event.
-async fn wait_for_body(session: &mut Session, exchange: &mut Exchange, mut step: Step, end: bool) -> Step {
-    let deadline = tokio::time::Instant::now() + PAUSE_LIMIT;
+async fn wait_for_body(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    mut step: Step,
+    end: bool,
+) -> std::result::Result<Step, ClientGone> {
+    let waiting = Wait::begin();
     while end && matches!(step, Step::Hold | Step::Continue) && exchange.is_held(Direction::Request) {
         let Some(inbox) = exchange.inbox().cloned() else { break };
-        let event = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| inbox.poll_next(cx))).await;
+        let event = waiting.next(session, &inbox).await?;
         step = with_request(exchange, session, |e| match event {
-            Ok(event) => e.handle(event),
-            Err(_) => e.give_up(Direction::Request),
+            Some(event) => e.handle(event),
+            None => e.give_up(Direction::Request),
         })
         .0;
     }
-    step
+    Ok(step)
 }
 
 /// Pingora's hook for a piece of the request's body on its way to the upstream.
@@ -383,30 +396,19 @@ pub(crate) async fn body(session: &mut Session, ctx: &mut Context, piece: &mut O
             ctx.request_ended |= end;
             Ok(())
         }
-        Err(step) => Err(stop(ctx, step)),
+        Err(end) => Err(stop(ctx, end)),
     }
 }
 
 /// Ends the request from inside the upstream's phases: the answer goes by way of Pingora's error path.
-fn stop(ctx: &mut Context, step: Step) -> Box<Error> {
-    let status = match step {
-        Step::Reply(reply) => {
-            let status = reply.status;
-            ctx.stash = Some(Stash::Request(reply));
-            status
-        }
-        Step::Fail(fault) => {
-            let cause = Cause::fault(&fault);
-            let status = cause.status;
-            ctx.stash = Some(Stash::Cause(cause));
-            status
-        }
-        Step::Reset | Step::Continue | Step::Hold => {
-            ctx.stash = Some(Stash::Cause(Cause::closed()));
-            500
-        }
+fn stop(ctx: &mut Context, end: End) -> Box<Error> {
+    let stash = match end {
+        End::Step(Step::Reply(reply)) => Stash::Request(reply),
+        End::Step(Step::Fail(fault)) => Stash::Cause(Cause::fault(&fault)),
+        End::Step(Step::Reset | Step::Continue | Step::Hold) => Stash::Cause(Cause::closed()),
+        End::ClientGone => Stash::Cause(Cause::client_gone()),
     };
-    Error::explain(ErrorType::HTTPStatus(status), "ended by a filter")
+    stash.put(ctx)
 }
 
 /// The head on its way to the upstream: framing of what the filters made of the body.

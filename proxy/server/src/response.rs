@@ -5,25 +5,31 @@ use http::{
     HeaderMap, Method,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use sluice_host::{Direction, Exchange, Step, TrailersHead};
 
 use crate::{
-    cause::Cause,
-    context::{Context, Stash},
+    context::Context,
     framing::{Framing, FramingModule},
-    heads::lend_both,
-    request::PAUSE_LIMIT,
+    heads::{lend_both, with_request},
+    held::{ClientGone, Wait},
+    instead,
 };
 
 /// Pingora's hook for the head.
 pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut ResponseHeader) -> Result<()> {
     // 100 and 103 go by; 101 is a final answer that filters see.
     if head.status.is_informational() && head.status.as_u16() != 101 {
+        ctx.interim = true;
         return Ok(());
     }
+    if std::mem::take(&mut ctx.interim) {
+        session.set_keepalive(ctx.keepalive);
+    }
+    // An upstream that does not switch answers like any other, and its body is filtered like any other.
+    ctx.tunnel &= head.status.as_u16() == 101;
     let Some(exchange) = ctx.exchange.as_mut().filter(|e| !e.chain().is_empty()) else { return Ok(()) };
     if std::mem::replace(&mut ctx.response_begun, true) {
         return Ok(());
@@ -31,16 +37,18 @@ pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut
     exchange.message().facts.upstream = ctx.upstream;
     let end = ends_here(session, head);
     if let Some(length) = length(head) {
+        ctx.response_ends_soon = length <= instead::DROPPED;
         exchange.declare_length(Direction::Response, length);
     }
     // Filters see what the upstream sent.
     let hidden = !ctx.origin_chunked && head.remove_header(&TRANSFER_ENCODING).is_some();
     let step = lend_both(exchange, session, head, |e| e.response_headers(end));
-    let step = settle(session, exchange, head, step, Direction::Response).await;
+    let step = settle(session, exchange, head, step).await;
     let may_edit = exchange.chain().may_edit_response();
     match step {
-        Step::Continue | Step::Hold => {}
-        step => return Err(stop(ctx, step)),
+        Ok(Step::Continue | Step::Hold) => {}
+        Ok(step) => return instead::of_head(session, ctx, head, step, end).await,
+        Err(ClientGone) => return Err(instead::client_gone(ctx)),
     }
     if (may_edit || hidden) && !end && head.status.as_u16() != 101 {
         set_framing(session, Framing::Unknown);
@@ -65,24 +73,23 @@ fn set_framing(session: &mut Session, framing: Framing) {
     }
 }
 
-/// Waits while the response's head or a whole body is held, up to [`PAUSE_LIMIT`].
+/// Waits while the response's head or a whole body is held.
 pub(crate) async fn settle(
     session: &mut Session,
     exchange: &mut Exchange,
     head: &mut ResponseHeader,
     mut step: Step,
-    direction: Direction,
-) -> Step {
-    let deadline = tokio::time::Instant::now() + PAUSE_LIMIT;
-    while matches!(step, Step::Hold | Step::Continue) && exchange.is_held(direction) {
+) -> std::result::Result<Step, ClientGone> {
+    let waiting = Wait::begin();
+    while matches!(step, Step::Hold | Step::Continue) && exchange.is_held(Direction::Response) {
         let Some(inbox) = exchange.inbox().cloned() else { break };
-        let event = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| inbox.poll_next(cx))).await;
+        let event = waiting.next(session, &inbox).await?;
         step = lend_both(exchange, session, head, |e| match event {
-            Ok(event) => e.handle(event),
-            Err(_) => e.give_up(direction),
+            Some(event) => e.handle(event),
+            None => e.give_up(Direction::Response),
         });
     }
-    step
+    Ok(step)
 }
 
 /// Pingora's hook for a piece of the body. It cannot wait, so a body that is held at its end with an event to come is
@@ -91,19 +98,29 @@ pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<
     if ctx.tunnel || session.was_upgraded() {
         return Ok(());
     }
+    if ctx.replaced {
+        // Dropped: the answer in its place is complete.
+        *piece = Some(Bytes::new());
+        return Ok(());
+    }
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(()) };
     exchange.message().facts.response_bytes += piece.as_ref().map_or(0, |p| p.len() as u64);
     if !exchange.chain().reads_response_body() {
         return Ok(());
     }
     let chunk = piece.take().unwrap_or_default();
-    let mut step = crate::heads::with_request(exchange, session, |e| e.response_body(chunk, end)).0;
-    if end && exchange.is_held(Direction::Response) {
-        step = wait_blocking(session, exchange, step);
+    // A piece of nothing is the head of a chunk that came by itself.
+    if chunk.is_empty() && !end {
+        *piece = Some(chunk);
+        return Ok(());
     }
-    match step {
-        Step::Continue | Step::Hold => {}
-        step => return Err(stop(ctx, step)),
+    // Whatever comes of it, there is something: no piece must end a body by itself.
+    *piece = Some(Bytes::new());
+    let step = with_request(exchange, session, |e| e.response_body(chunk, end)).0;
+    match if end { wait_blocking(session, exchange, step) } else { Ok(step) } {
+        Ok(Step::Continue | Step::Hold) => {}
+        Ok(step) => return instead::of_body(session, ctx, step, end),
+        Err(ClientGone) => return Err(instead::client_gone(ctx)),
     }
     let (bytes, ended) = exchange.take_body(Direction::Response);
     ctx.response_passed += bytes.len();
@@ -115,39 +132,44 @@ pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<
     Ok(())
 }
 
-fn wait_blocking(session: &mut Session, exchange: &mut Exchange, mut step: Step) -> Step {
-    let deadline = tokio::time::Instant::now() + PAUSE_LIMIT;
+fn wait_blocking(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    mut step: Step,
+) -> std::result::Result<Step, ClientGone> {
+    let waiting = Wait::begin();
     while matches!(step, Step::Hold | Step::Continue) && exchange.is_held(Direction::Response) {
         let Some(inbox) = exchange.inbox().cloned() else { break };
-        let wait = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| inbox.poll_next(cx)));
-        let event = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(wait));
-        step = crate::heads::with_request(exchange, session, |e| match event {
-            Ok(event) => e.handle(event),
-            Err(_) => e.give_up(Direction::Response),
+        let event = waiting.next_blocking(session, &inbox)?;
+        step = with_request(exchange, session, |e| match event {
+            Some(event) => e.handle(event),
+            None => e.give_up(Direction::Response),
         })
         .0;
     }
-    step
+    Ok(step)
 }
 
 /// Pingora's hook for trailers (HTTP/2 upstreams only). Body bytes that a filter lets go of here take the trailers'
 /// place, as this version of Pingora can send one or the other.
 pub(crate) fn trailers(session: &mut Session, ctx: &mut Context, trailers: &mut HeaderMap) -> Result<Option<Bytes>> {
+    if ctx.replaced {
+        return Ok(None);
+    }
     let Some(exchange) = ctx.exchange.as_mut().filter(|e| !e.chain().is_empty()) else { return Ok(None) };
     let map = std::mem::take(trailers);
     exchange.message().response_trailers = Some(Box::new(TrailersHead(map)));
-    let mut step = crate::heads::with_request(exchange, session, |e| e.response_trailers()).0;
-    if exchange.is_held(Direction::Response) {
-        step = wait_blocking(session, exchange, step);
-    }
+    let step = with_request(exchange, session, |e| e.response_trailers()).0;
+    let step = wait_blocking(session, exchange, step);
     if let Some(head) = exchange.message().response_trailers.as_mut()
         && let Some(head) = head.as_any_mut().downcast_mut::<TrailersHead>()
     {
         *trailers = head.0.clone();
     }
     match step {
-        Step::Continue | Step::Hold => {}
-        step => return Err(stop(ctx, step)),
+        Ok(Step::Continue | Step::Hold) => {}
+        Ok(step) => return Err(instead::stash(step).put(ctx)),
+        Err(ClientGone) => return Err(instead::client_gone(ctx)),
     }
     let (bytes, _) = exchange.take_body(Direction::Response);
     if bytes.is_empty() {
@@ -155,18 +177,4 @@ pub(crate) fn trailers(session: &mut Session, ctx: &mut Context, trailers: &mut 
     }
     tracing::warn!("a filter held the body until its trailers; the body is sent, the trailers are dropped");
     Ok(Some(bytes))
-}
-
-/// Ends the exchange from inside the response: by another answer if the head is not out yet, else by a cut.
-fn stop(ctx: &mut Context, step: Step) -> Box<Error> {
-    let (status, stash) = match step {
-        Step::Reply(reply) => (reply.status, Stash::Response(reply)),
-        Step::Fail(fault) => {
-            let cause = Cause::fault(&fault);
-            (cause.status, Stash::Cause(cause))
-        }
-        Step::Reset | Step::Continue | Step::Hold => (500, Stash::Cause(Cause::closed())),
-    };
-    ctx.stash = Some(stash);
-    Error::explain(ErrorType::HTTPStatus(status), "ended by a filter")
 }

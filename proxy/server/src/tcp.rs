@@ -16,11 +16,11 @@ use crate::{
     cause::Cause,
     context::IN_FLIGHT,
     dial::{dial, words},
+    held::PAUSE_LIMIT,
     listen::is_probe,
     live::Live,
     outside::Machine,
     pump::{Pump, Woken},
-    request::PAUSE_LIMIT,
     site::{Site, TcpRoute},
     upstream::Kind,
 };

@@ -37,9 +37,27 @@ fn framings() -> Vec<Exchange> {
         post("chunks at once").chunks_at_once(&["he", "llo"]).reply(Reply::chunked(&["world"])),
         post("empty length").body("").reply(Reply::ok("")),
         post("no chunk").chunks(&[]).reply(Reply::chunked(&[])),
-        Exchange::new("none", "GET /", &[]).reply(Reply::ok("world")),
+        // Where the guest died of the exchange before, it is waited for.
+        Exchange::new("none", "GET /", &[]).reply(Reply::ok("world")).until_served(),
         post("until close").body("hello").reply(Reply::until_close("world")),
+        post("one chunk").chunks(&["hello"]).reply(Reply::chunked(&["world"])),
+        post("single bytes").chunks(&["h", "e", "l", "l", "o"]).reply(Reply::chunked(&["w", "o", "r", "l", "d"])),
+        post("single bytes with a length").parts(&["h", "e", "l", "l", "o"]).reply(Reply::in_pieces(&["w", "orld"])),
+        post("chunks against a length").chunks(&["he", "llo"]).reply(Reply::ok("world")),
+        post("length against chunks").body("hello").reply(Reply::chunked(&["wor", "ld"])),
+        split("chunks cut anywhere").reply(Reply::chunked(&["wor", "ld"]).cut(&[7, 1, 2, 4, 1])),
+        post("everything at once")
+            .chunks_at_once(&["h", "e", "llo"])
+            .reply(Reply::chunked(&["w", "or", "ld"]).at_once()),
     ]
+}
+
+/// Chunks with an extension and trailers, in pieces that do not end where a chunk does.
+fn split(name: &str) -> Exchange {
+    let mut exchange = post(name).chunks(&["he", "llo"]);
+    exchange.pieces.truncate(1);
+    exchange.pieces.extend(["2", ";x=y\r", "\nh", "e\r\n3\r\nl", "lo\r\n0\r\n", "\r\n"].map(|p| p.as_bytes().to_vec()));
+    exchange
 }
 
 fn json() -> Vec<Exchange> {

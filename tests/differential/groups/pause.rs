@@ -16,14 +16,14 @@ pub fn chains() -> Vec<Chain> {
     exchanges.push(get("request_headers_resume"));
     let way = "request_headers_resume";
     exchanges.push(post(&format!("{way}, length"), way).body("body").silent(Silent::Envoy));
-    exchanges.push(get("response_headers_resume").silent(Silent::Envoy));
+    exchanges.push(get("response_headers_resume").silent(Silent::Envoy).reaches(1));
     for way in ["close_request", "close_response"] {
         exchanges.push(get(way));
         exchanges.push(post(&format!("{way}, length"), way).body("body"));
     }
     exchanges.push(get("request_headers_forever").silent(Silent::Both));
     exchanges.push(post("request_body_forever", "request_body_forever").body("body").silent(Silent::Both));
-    exchanges.push(get("response_headers_forever").silent(Silent::Both));
+    exchanges.push(get("response_headers_forever").silent(Silent::Both).reaches(1));
     vec![Chain::new(GROUP, "rust", vec![Filter::new("p", "pause")], exchanges)]
 }
 

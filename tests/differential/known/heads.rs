@@ -40,14 +40,28 @@ pub fn kept(case: &mut Case<'_>) {
     let closed = case.envoy.connection == "closed" && case.sluice.connection == "open";
     for (envoy, sluice) in answers(case) {
         let said = |m: &Seen, what| m.header("connection").is_some_and(|v| v == what);
-        if closed && envoy.status() >= 400 && said(envoy, "close") && said(sluice, "keep-alive") {
+        let early = envoy.status() >= 400 || envoy.header("grpc-status").is_some();
+        if closed && early && said(envoy, "close") && said(sluice, "keep-alive") {
             envoy.remove("connection");
             sluice.remove("connection");
         }
     }
-    let level = |m: &Seen| m.header("connection").is_none() && m.status() >= 400;
+    let early = |m: &Seen| m.status() >= 400 || m.header("grpc-status").is_some();
+    let level = |m: &Seen| m.header("connection").is_none() && early(m);
     if closed && [&case.envoy, &case.sluice].iter().all(|r| r.client.last().is_some_and(level)) {
         case.envoy.connection.clone_from(&case.sluice.connection);
+    }
+}
+
+pub fn unknown_length(case: &mut Case<'_>) {
+    let streamed = case.replied.contains("\r\nTransfer-Encoding: chunked\r\n");
+    let answered = case.sluice.client.last().is_some_and(|m| m.status() >= 400);
+    let closed = case.envoy.connection == "open" && case.sluice.connection == "closed";
+    if streamed && answered && closed && case.name.ends_with(": response headers, chunks") {
+        case.envoy.connection.clone_from(&case.sluice.connection);
+        for message in &mut case.sluice.client {
+            message.remove("connection");
+        }
     }
 }
 
@@ -63,7 +77,8 @@ pub fn proxy_status(case: &mut Case<'_>) {
 pub fn failure(case: &mut Case<'_>) {
     for (envoy, sluice) in answers(case) {
         let told = sluice.body.starts_with(b"a filter of this route failed (filter=");
-        if envoy.status() == 503 && sluice.status() == 503 && envoy.framing == "Length(0)" && told {
+        let empty = envoy.framing == "Length(0)" || (envoy.framing == "HTTP/2" && envoy.body.is_empty());
+        if envoy.status() == 503 && sluice.status() == 503 && empty && told {
             for message in [envoy, sluice] {
                 message.remove("content-length");
                 message.remove("content-type");

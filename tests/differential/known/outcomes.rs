@@ -13,6 +13,8 @@ const CRASH: &str = "Envoy 1.40.0 dies of it";
 const SAME: &str =
     "a stream that is continued in the callback that pauses it goes on; in Envoy it depends on the phase";
 const RICH: &str = "actions beyond Continue and Pause are of the C++ SDK alone; any of them pauses";
+const ABSOLUTE: &str = "Pingora refuses a target whose authority is not that of Host, before any hook";
+const HALF: &str = "a callout whose answer breaks off has failed; in Envoy the guest dies of asking for its status";
 const STAR: &str = "a route with the prefix / takes `*`, too";
 
 const ROWS: &[Row] = &[
@@ -25,6 +27,11 @@ const ROWS: &[Row] = &[
     ("response body", &["local: rust", "local: go"], "200, cut", "418", NOT_OUT),
     ("response_body", &["chains: answer in the middle", "chains: answer at the end"], "200, cut", "418", NOT_OUT),
     ("response_body", &["faults: trap", "faults: trap between others"], "200, cut", "503", NOT_OUT),
+    ("response_body", &["http2: clients, answers"], "200, cut", "418", NOT_OUT),
+    ("response_body, denied", &["callouts: answered"], "200, cut", "403", NOT_OUT),
+    ("half a body, request_headers", &["callouts: failures"], "none", "200", HALF),
+    ("half a body, response_headers", &["callouts: failures"], "none", "200", HALF),
+    ("absolute form", &["life: nothing", "life: nothing, no WASI"], "200", "400", ABSOLUTE),
     ("asterisk", &["life: nothing", "life: nothing, no WASI"], "404", "200", STAR),
     ("response headers, twice", &["local: rust", "local: go"], DIED, "418", CRASH),
     ("resume_idle", &["pause: rust"], DIED, "200", CRASH),

@@ -14,11 +14,7 @@ fn status(error: MetricError) -> Status {
 pub(crate) fn proxy_define_metric(state: &mut State, kind: MetricType, name: &[u8]) -> Result<u32, Status> {
     let text = std::str::from_utf8(name).map_err(|_| Status::BadArgument)?;
     state.services.metrics.define(kind, text).ok_or_else(|| {
-        super::log::write(
-            state,
-            LogLevel::Warn,
-            b"a metric was refused: too many, too long, or defined as another kind",
-        );
+        super::log::write(state, LogLevel::Warn, b"a metric was refused: there are too many, or its name is too long");
         Status::BadArgument
     })
 }

@@ -27,7 +27,8 @@ pub(crate) struct Metrics {
 
 #[derive(Debug, Default)]
 struct Inner {
-    names: HashMap<Box<str>, u32>,
+    /// Kinds have names of their own, as in Envoy: a filter that uses one for two is not stopped by it.
+    names: HashMap<Box<str>, [Option<u32>; 3]>,
     metrics: Vec<Metric>,
 }
 
@@ -47,16 +48,20 @@ impl Metrics {
             return None;
         }
         let mut inner = self.inner.write();
-        if let Some(id) = inner.names.get(name).copied() {
-            let known = inner.metrics.get((id as usize).checked_sub(1)?)?.kind;
-            return (known == kind).then_some(id);
+        let slot = match kind {
+            MetricType::Counter => 0,
+            MetricType::Gauge => 1,
+            MetricType::Histogram => 2,
+        };
+        if let Some(id) = inner.names.get(name).and_then(|kinds| kinds[slot]) {
+            return Some(id);
         }
         if inner.metrics.len() >= MAX_METRICS {
             return None;
         }
         inner.metrics.push(Metric { kind, value: AtomicU64::new(0), sum: AtomicU64::new(0) });
         let id = u32::try_from(inner.metrics.len()).ok()?;
-        inner.names.insert(name.into(), id);
+        inner.names.entry(name.into()).or_default()[slot] = Some(id);
         Some(id)
     }
 
@@ -112,7 +117,8 @@ mod tests {
         let m = Metrics::default();
         let c = m.define(MetricType::Counter, "c").expect("room");
         assert_eq!(m.define(MetricType::Counter, "c"), Some(c));
-        assert_eq!(m.define(MetricType::Gauge, "c"), None, "a name keeps its kind");
+        let other = m.define(MetricType::Gauge, "c").expect("room");
+        assert_eq!((other != c, m.record(other, 9), m.get(c)), (true, Ok(()), Ok(0)), "each kind has its own");
         assert_eq!(m.increment(c, 2), Ok(()));
         assert_eq!(m.increment(c, -1), Err(MetricError::Meaningless));
         assert_eq!(m.record(c, 3), Ok(()));
