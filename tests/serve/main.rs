@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod behind_head;
 mod bodies;
 mod callouts;
 mod chain;

@@ -20,6 +20,7 @@ pub struct Chain {
     reads_request_body: bool,
     reads_response_body: bool,
     edits: bool,
+    behind_head: bool,
 }
 
 impl Chain {
@@ -30,6 +31,7 @@ impl Chain {
             reads_request_body: any(|f| f.exports.request_body),
             reads_response_body: any(|f| f.exports.response_body),
             edits: any(|f| f.exports.edits_bodies),
+            behind_head: any(|f| f.stop_iteration && (f.exports.request_body || f.exports.response_body)),
             links: links.into(),
         }
     }
@@ -52,6 +54,11 @@ impl Chain {
     /// Whether a filter wants to see the body of responses.
     pub fn reads_response_body(&self) -> bool {
         self.reads_response_body
+    }
+
+    /// Whether a filter may hold a head while it reads the body behind it.
+    pub fn reads_behind_head(&self) -> bool {
+        self.behind_head
     }
 
     /// Whether a filter is able to change the length of a request's body.

@@ -60,6 +60,21 @@ impl Cause {
         Self::new(0, "upstream_reset", "connection_terminated", "the upstream broke the connection off")
     }
 
+    /// No connection to the upstream.
+    pub(crate) fn connect() -> Self {
+        Self { status: 502, ..Self::tcp_connect() }
+    }
+
+    /// The upstream broke off before its answer was whole.
+    pub(crate) fn upstream_reset() -> Self {
+        Self { status: 502, ..Self::tcp_reset() }
+    }
+
+    /// The upstream was silent for too long.
+    pub(crate) fn upstream_timeout() -> Self {
+        Self::new(504, "upstream_timeout", "http_response_timeout", "the upstream did not answer in time")
+    }
+
     /// Nothing moved on a TCP connection for too long.
     pub(crate) fn idle() -> Self {
         Self::new(0, "idle", "connection_timeout", "nothing moved on the connection for too long")

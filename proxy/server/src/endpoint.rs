@@ -139,6 +139,11 @@ impl Endpoint {
         self.grpc.get_or_init(|| dial::client(self, UpstreamHttp::H2, self.idle()))
     }
 
+    /// How long an answer, or its next piece, may take.
+    pub(crate) fn read_timeout(&self) -> Duration {
+        self.settings.options.read_timeout.unwrap_or(IDLE)
+    }
+
     fn idle(&self) -> Duration {
         self.settings.options.idle_timeout.unwrap_or(IDLE)
     }

@@ -33,6 +33,11 @@ impl Wait {
         }
     }
 
+    /// The next event, whatever the client does; `None` when it was waited for too long.
+    pub(crate) async fn event(&self, inbox: &Inbox) -> Option<Event> {
+        tokio::time::timeout_at(self.0, std::future::poll_fn(|cx| inbox.poll_next(cx))).await.ok()
+    }
+
     /// The same from a hook that cannot wait, on a thread that Tokio is told about.
     pub(crate) fn next_blocking(
         &self,

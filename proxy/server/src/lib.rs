@@ -26,6 +26,8 @@ mod normalize;
 mod outside;
 mod proxy;
 mod pump;
+mod relay;
+mod relay_response;
 mod request;
 mod response;
 mod route;

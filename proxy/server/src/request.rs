@@ -19,7 +19,7 @@ use crate::{
     held::{ClientGone, Wait},
     hop,
     live::Live,
-    normalize,
+    normalize, relay,
     site::{Action, Limits},
     upstream::Kind,
 };
@@ -63,6 +63,9 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
         .is_some_and(|r| !matches!(&r.action, Action::Upstream(u) if matches!(u.kind, Kind::Servers(_))));
     if local {
         return respond(session, ctx).await;
+    }
+    if !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| e.chain().reads_behind_head()) {
+        return relay::run(session, ctx).await;
     }
     if !ctx.request_ended && !ctx.tunnel {
         say_continue(session, ctx).await?;
@@ -162,7 +165,13 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
         exchange.declare_length(Direction::Request, length);
     }
     let (step, mut changed) = with_request(exchange, session, |e| e.request_headers(end));
-    let step = match wait(session, exchange, step, &mut changed).await {
+    let settled = if !end && exchange.chain().reads_behind_head() {
+        say_continue(session, ctx).await?;
+        relay::read_behind_head(session, ctx, step, &mut changed).await?
+    } else {
+        wait(session, exchange, step, &mut changed).await
+    };
+    let step = match settled {
         Ok(step) => step,
         Err(ClientGone) => return Ok(Some(leave(session, ctx))),
     };
@@ -204,14 +213,14 @@ async fn wait(
 }
 
 /// Nobody is there to be answered.
-fn leave(session: &mut Session, ctx: &mut Context) -> bool {
+pub(crate) fn leave(session: &mut Session, ctx: &mut Context) -> bool {
     session.set_keepalive(None);
     ctx.cause = Some(Cause::client_gone());
     true
 }
 
 /// Turns a step that ends the request into its answer; `None` when the request goes on.
-async fn finish(session: &mut Session, ctx: &mut Context, step: Step) -> Result<Option<bool>> {
+pub(crate) async fn finish(session: &mut Session, ctx: &mut Context, step: Step) -> Result<Option<bool>> {
     let grpc = is_grpc(session);
     let answer = match step {
         Step::Continue | Step::Hold => return Ok(None),
@@ -245,9 +254,11 @@ async fn respond(session: &mut Session, ctx: &mut Context) -> Result<bool> {
         answer::send(session, ctx, answer).await?;
         return Ok(true);
     }
-    let mut kept = BytesMut::new();
-    let mut length = 0u64;
-    if !session.is_body_empty() {
+    // What passed the filters while one of them held the head comes first.
+    let passed = ctx.exchange.as_mut().map(|e| e.take_body(Direction::Request).0).unwrap_or_default();
+    let mut length = passed.len() as u64;
+    let mut kept = BytesMut::from(&passed[..passed.len().min(echo::MAX_BODY)]);
+    if !session.is_body_empty() && !ctx.request_ended {
         say_continue(session, ctx).await?;
         let mut end = false;
         while !end {
@@ -327,13 +338,13 @@ async fn say_continue(session: &mut Session, ctx: &mut Context) -> Result<()> {
 }
 
 /// How a request ends before it came to its end.
-enum End {
+pub(crate) enum End {
     Step(Step),
     ClientGone,
 }
 
 /// Lets a piece of the body through the filters and returns what passed; `Err` when that ends the request.
-async fn filter_body(
+pub(crate) async fn filter_body(
     session: &mut Session,
     ctx: &mut Context,
     chunk: Bytes,

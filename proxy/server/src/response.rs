@@ -57,17 +57,17 @@ pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut
 }
 
 /// Whether no body follows this head.
-fn ends_here(session: &Session, head: &ResponseHeader) -> bool {
+pub(crate) fn ends_here(session: &Session, head: &ResponseHeader) -> bool {
     session.req_header().method == Method::HEAD
         || matches!(head.status.as_u16(), 101 | 204 | 304)
         || length(head) == Some(0)
 }
 
-fn length(head: &ResponseHeader) -> Option<u64> {
+pub(crate) fn length(head: &ResponseHeader) -> Option<u64> {
     head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn set_framing(session: &mut Session, framing: Framing) {
+pub(crate) fn set_framing(session: &mut Session, framing: Framing) {
     if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
         module.framing = framing;
     }
