@@ -23,6 +23,7 @@ mod normalize;
 mod outside;
 mod proxy;
 mod request;
+mod request_body;
 mod response;
 mod route;
 mod serve;
