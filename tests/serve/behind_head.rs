@@ -97,7 +97,7 @@ fn a_large_upload_streams_when_the_head_is_not_held() {
     let origin = Origin::start(|r| Reply::ok(&r.text().len().to_string()));
     let proxy = start(", limits: { cpu_per_request: 20s }", Some(origin.address));
     proxy.reset_peak_memory();
-    let answer = proxy.client().request("POST /", &[], &bodySIZE);
+    let answer = proxy.client().request("POST /", &[], &body(SIZE));
     assert_eq!(answer.text(), SIZE.to_string());
     assert!(proxy.peak_memory() < 90 << 20, "{} MiB", proxy.peak_memory() >> 20);
 }

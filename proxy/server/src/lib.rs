@@ -29,6 +29,7 @@ mod pump;
 mod relay;
 mod relay_response;
 mod request;
+mod request_body;
 mod response;
 mod route;
 mod serve;

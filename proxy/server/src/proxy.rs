@@ -18,7 +18,7 @@ use crate::{
     context::{Context, Stash},
     framing::FramingBuilder,
     live::Live,
-    request, response,
+    request, request_body, response,
     site::Action,
     upstream::Kind,
 };
@@ -116,7 +116,7 @@ impl ProxyHttp for Proxy {
         end: bool,
         ctx: &mut Context,
     ) -> Result<()> {
-        request::body(session, ctx, body, end).await
+        request_body::body(session, ctx, body, end).await
     }
 
     async fn upstream_response_filter(

@@ -25,8 +25,8 @@ use crate::{
     heads::with_request,
     held::{ClientGone, Wait},
     relay_response,
-    request::{End, filter_body},
     request::{finish, leave, refuse},
+    request_body::{End, filter_body},
     site::Action,
     upstream::Kind,
 };

@@ -22,7 +22,7 @@ use crate::{
     heads::lend_both,
     held::Wait,
     relay::{Feed, pass_on},
-    request::End,
+    request_body::End,
     response::{ends_here, length, set_framing},
 };
 

@@ -65,6 +65,7 @@ fn rust_only() -> Vec<Exchange> {
         get("method rewritten", "GET /", &["x-method: OPTIONS"]),
         get("method rewritten, with a body", "POST /", &["x-method: PUT"]).body("hello"),
         get("all three rewritten", "GET /a", &["x-method: DELETE", "x-authority: b", "x-rewrite: /c"]),
+        get("deny before a continue", "POST /", &["x-deny: 1", "Expect: 100-continue", "Content-Length: 5"]),
         bytes("bytes not UTF-8", b"\xff\xfe\xe4"),
         bytes("UTF-8", "gr\u{fc}n".as_bytes()),
         bytes("tab inside", b"a\tb"),

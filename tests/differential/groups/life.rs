@@ -75,6 +75,8 @@ fn transparent() -> Vec<Exchange> {
             "GET http://test.example/a?b HTTP/1.1\r\nHost: test.example\r\nX-Forwarded-Proto: http\r\n\r\n",
         ),
         raw("asterisk", "OPTIONS * HTTP/1.1\r\nHost: test.example\r\nX-Forwarded-Proto: http\r\n\r\n"),
+        Exchange::new("upgrade", "GET /", &["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]),
+        Exchange::new("upgrade to something else", "GET /", &["Connection: Upgrade", "Upgrade: x"]),
         Exchange::new("close", "GET /", &["Connection: close"]),
         Exchange::new("named in connection", "GET /", &["Connection: x-hop", "X-Hop: 1", "X-Stay: 1"]),
         Exchange::new("te", "GET /", &["TE: trailers"]),

@@ -16,6 +16,13 @@ pub fn early_hints(case: &mut Case<'_>) {
     }
 }
 
+pub fn early_continue(case: &mut Case<'_>) {
+    let said = |record: &Record| record.client.first().is_some_and(|m| m.status() == 100);
+    if case.name.ends_with(": deny before a continue") && said(&case.envoy) && !said(&case.sluice) {
+        case.envoy.client.remove(0);
+    }
+}
+
 /// Only dates that neither the origin nor a filter chose.
 /// Sluice's is always of this moment; Envoy's is the origin's, or of another moment.
 pub fn date(case: &mut Case<'_>) {

@@ -14,6 +14,8 @@ const SAME: &str =
     "a stream that is continued in the callback that pauses it goes on; in Envoy it depends on the phase";
 const RICH: &str = "actions beyond Continue and Pause are of the C++ SDK alone; any of them pauses";
 const ABSOLUTE: &str = "Pingora refuses a target whose authority is not that of Host, before any hook";
+const UPGRADE: &str = "handshakes of WebSockets are passed on; Envoy's listener has to allow them";
+const OTHER_UPGRADE: &str = "a server may ignore the wish (RFC 9110, 7.8); Envoy refuses it";
 const HALF: &str = "a callout whose answer breaks off has failed; in Envoy the guest dies of asking for its status";
 const STAR: &str = "a route with the prefix / takes `*`, too";
 
@@ -32,6 +34,8 @@ const ROWS: &[Row] = &[
     ("half a body, request_headers", &["callouts: failures"], "none", "200", HALF),
     ("half a body, response_headers", &["callouts: failures"], "none", "200", HALF),
     ("absolute form", &["life: nothing", "life: nothing, no WASI"], "200", "400", ABSOLUTE),
+    ("upgrade", &["life: nothing", "life: nothing, no WASI"], "403", "200", UPGRADE),
+    ("upgrade to something else", &["life: nothing", "life: nothing, no WASI"], "403", "200", OTHER_UPGRADE),
     ("asterisk", &["life: nothing", "life: nothing, no WASI"], "404", "200", STAR),
     ("response headers, twice", &["local: rust", "local: go"], DIED, "418", CRASH),
     ("resume_idle", &["pause: rust"], DIED, "200", CRASH),
