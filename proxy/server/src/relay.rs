@@ -99,10 +99,9 @@ pub(crate) async fn run(session: &mut Session, ctx: &mut Context) -> Result<bool
     tokio::pin!(answer);
     let waits = endpoint.read_timeout();
     let response = loop {
-        let reads = feed.as_ref().is_some_and(|f| f.capacity() > 0) && !ctx.request_ended;
         tokio::select! {
             response = tokio::time::timeout(waits, &mut answer) => break response,
-            chunk = session.downstream_session.read_request_body(), if reads => {
+            chunk = next_chunk(session, &feed), if feed.is_some() => {
                 match pass_on(session, ctx, chunk?, &mut feed).await {
                     Ok(()) => {}
                     Err(End::Step(step)) => return finish(session, ctx, step).await.map(|answered| answered.unwrap_or(true)),
@@ -137,6 +136,15 @@ fn request_body(session: &mut Session, ctx: &mut Context) -> Option<(RequestBody
 enum RequestBody {
     Whole(Bytes),
     Coming(mpsc::Receiver<std::result::Result<Frame<Bytes>, BoxError>>),
+}
+
+/// The next piece of the request, as soon as there is room for it on the way to the upstream.
+pub(crate) async fn next_chunk(session: &mut Session, feed: &Option<Feed>) -> Result<Option<Bytes>> {
+    if let Some(feed) = feed {
+        // An upstream that is gone takes nothing more; what is read then is thrown away.
+        let _ = feed.reserve().await;
+    }
+    session.downstream_session.read_request_body().await
 }
 
 /// Lets a piece of the request's body through the filters and on to the upstream.

@@ -21,7 +21,7 @@ use crate::{
     framing::Framing,
     heads::lend_both,
     held::Wait,
-    relay::{Feed, pass_on},
+    relay::{Feed, next_chunk, pass_on},
     request_body::End,
     response::{ends_here, length, set_framing},
 };
@@ -190,10 +190,9 @@ impl Relay {
                 None => std::future::pending().await,
             }
         };
-        let reads = feed.as_ref().is_some_and(|f| f.capacity() > 0) && !ctx.request_ended;
         tokio::select! {
             event = event => Ok(Next::Event(event)),
-            chunk = session.downstream_session.read_request_body(), if reads => Ok(Next::Request(chunk?)),
+            chunk = next_chunk(session, feed), if feed.is_some() => Ok(Next::Request(chunk?)),
             frame = tokio::time::timeout(waits, body.frame()), if !self.ended => Ok(match frame {
                 Err(_) => Next::Broken(Cause::upstream_timeout()),
                 Ok(None) => Next::End,
