@@ -1,6 +1,6 @@
 //! Bodies: buffered, streamed and replaced, with the right framing towards both sides.
 
-use crate::harness::{Framing, Origin, Proxy, Reply, fixture, go_fixture};
+use crate::harness::{Framing, Origin, Proxy, Reply, chain_yaml, fixture, go_fixture};
 
 #[test]
 fn a_replaced_request_body_arrives_with_its_own_length() {
@@ -135,4 +135,19 @@ fn expect_continue_is_answered_before_the_body_is_read() {
     client.send("hello");
     assert_eq!(client.read().text(), "x");
     assert_eq!(origin.request().text(), "HELLO");
+}
+
+#[test]
+fn the_head_of_a_chunk_by_itself_is_no_piece_of_the_body() {
+    let mut proxy = Proxy::start(&chain_yaml(&[("s", &fixture("stream"), "")], None, "server: { workers: 1 }\n"));
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n");
+    proxy.wait_for("request chunk size=2");
+    client.send("3\r\n");
+    // The one worker has treated what came before when it has answered these.
+    (0..4).for_each(|_| assert_eq!(proxy.client().request("GET /", &[], "").status(), 200));
+    let answer = client.send("llo\r\n0\r\n\r\n").read();
+    // The guest raises the letters of the echo, too.
+    assert_eq!(answer.json()["BODY"], "HELLO");
+    assert!(!proxy.log().contains("request chunk size=0 end=false"), "{}", proxy.log());
 }

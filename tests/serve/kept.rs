@@ -81,6 +81,23 @@ fn behind_a_trap_in_the_response() {
 }
 
 #[test]
+fn behind_a_refusal_of_a_request_whose_short_body_has_come() {
+    let origin = origin();
+    let proxy = Proxy::chain(&[("h", &fixture("headers"), "")], Some(origin.address));
+    let mut client = proxy.client();
+    for head in ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"] {
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nx-deny: 1\r\n{head}"));
+        let answer = client.read();
+        assert_eq!((answer.status(), answer.header("connection").as_str()), (403, "keep-alive"), "{head}");
+    }
+    goes_on(&mut client);
+    // The rest is not there, and nobody waits for it.
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nx-deny: 1\r\nContent-Length: 4\r\n\r\nbo");
+    let answer = client.read();
+    assert_eq!((answer.status(), answer.header("connection").as_str()), (403, "close"));
+}
+
+#[test]
 fn behind_a_continue() {
     let origin = origin();
     let proxy = Proxy::chain(&[("h", &fixture("headers"), "")], Some(origin.address));
