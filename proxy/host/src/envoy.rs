@@ -23,6 +23,20 @@ struct GoogleGrpc {
     target_uri: String,
 }
 
+/// Arguments of `set_envoy_filter_state`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SetFilterState {
+    #[prost(string, tag = "1")]
+    pub(crate) path: String,
+    #[prost(string, tag = "2")]
+    pub(crate) value: String,
+}
+
+/// A message, if the bytes are one.
+pub(crate) fn decode<M: Message + Default>(bytes: &[u8]) -> Option<M> {
+    M::decode(bytes).ok()
+}
+
 /// The target that such a message names; `None` when the bytes are none.
 pub(crate) fn grpc_target(bytes: &[u8]) -> Option<String> {
     let service = GrpcService::decode(bytes).ok()?;

@@ -18,6 +18,7 @@ mod errands;
 mod error;
 mod exchange;
 mod filter;
+mod foreign;
 mod guest;
 mod head;
 mod host;
