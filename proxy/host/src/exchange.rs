@@ -165,6 +165,11 @@ impl Exchange {
         self.message.get_or_insert_default()
     }
 
+    /// What filters set with `proxy_set_property`; see [`Message::set_properties`].
+    pub fn set_properties(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.message.iter().flat_map(|message| message.set_properties())
+    }
+
     /// The chain it walks.
     pub fn chain(&self) -> &Chain {
         &self.chain

@@ -224,9 +224,7 @@ impl Filter {
 /// The last exchange is over and no configuration names the filter any more.
 impl Drop for Filter {
     fn drop(&mut self) {
-        if let Err((phase, crash)) = self.pool.end() {
-            self.blueprint.crashed(phase, &crash);
-        }
+        self.pool.end(&self.blueprint);
     }
 }
 

@@ -68,7 +68,7 @@ impl Guest {
         let id = self.new_context_id();
         let state = self.sandbox.data_mut();
         state.contexts.insert(id, id);
-        state.roots.push(Root { id, configuration, tick_period: 0, ticks_set: 0 });
+        state.roots.push(Root { id, configuration, tick_period: 0, ticks_set: 0, ending: false });
         let vm_size = length(&blueprint.identity.vm_config);
         let size = blueprint.identity.configs.get(configuration).map_or(0, length);
 
@@ -302,7 +302,10 @@ impl Guest {
         let state = self.sandbox.data_mut();
         state.answered = None;
         wasi::flush(state);
-        result.map_err(|crash| (phase, crash))
+        result.map_err(|crash| (phase, crash))?;
+        // Roots that said in this callback that they are done.
+        let done = std::mem::take(&mut self.sandbox.data_mut().asked.done);
+        done.into_iter().try_for_each(|root| self.forget(root))
     }
 
     /// Done, log, delete; after it the context is gone, whatever the guest did.
@@ -314,26 +317,60 @@ impl Guest {
         result
     }
 
-    /// Done, log, delete for every root; nothing is called in the guest after it.
+    /// Tells every root that it is over. One that asks for time keeps its context until it calls `proxy_done`.
     pub(crate) fn end_roots(&mut self) -> Result<(), (Phase, Crash)> {
         let roots: Vec<u32> = self.sandbox.data().roots.iter().map(|root| root.id).collect();
-        roots.into_iter().try_for_each(|root| self.end_context(root))
+        for id in roots {
+            if self.done(id)? {
+                self.forget(id)?;
+            } else if let Some(root) = self.sandbox.data_mut().roots.iter_mut().find(|root| root.id == id) {
+                root.ending = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the roots that asked for time and had it.
+    pub(crate) fn give_up_roots(&mut self) -> Result<(), (Phase, Crash)> {
+        let roots: Vec<u32> = self.sandbox.data().roots.iter().map(|root| root.id).collect();
+        roots.into_iter().try_for_each(|id| self.forget(id))
+    }
+
+    /// Whether every root has ended, so that nothing can happen in this guest any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.sandbox.data().roots.is_empty()
+    }
+
+    /// Log and delete for a root that is done.
+    fn forget(&mut self, root: u32) -> Result<(), (Phase, Crash)> {
+        let result = self.log_and_delete(root);
+        let state = self.sandbox.data_mut();
+        state.contexts.remove(&root);
+        state.roots.retain(|r| r.id != root);
+        result
+    }
+
+    fn done(&mut self, context: u32) -> Result<bool, (Phase, Crash)> {
+        let Some(f) = &self.callbacks.proxy_on_done else { return Ok(true) };
+        enter(self.sandbox.data_mut(), Phase::Done, context);
+        let done = self.sandbox.call(f, (context,), self.cpu_per_call).map_err(|c| (Phase::Done, c))?;
+        wasi::flush(self.sandbox.data_mut());
+        Ok(done != 0)
     }
 
     fn last_callbacks(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
-        let budget = self.cpu_per_call;
-        if let Some(f) = &self.callbacks.proxy_on_done {
-            enter(self.sandbox.data_mut(), Phase::Done, context);
-            // A stream ends in any case. A root could ask for time, but by then no exchange is left that it could serve.
-            self.sandbox.call(f, (context,), budget).map_err(|c| (Phase::Done, c))?;
-            wasi::flush(self.sandbox.data_mut());
-        }
+        // A stream ends in any case.
+        self.done(context)?;
+        self.log_and_delete(context)
+    }
+
+    fn log_and_delete(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
         for (phase, callback) in
             [(Phase::Log, &self.callbacks.proxy_on_log), (Phase::Delete, &self.callbacks.proxy_on_delete)]
         {
             if let Some(f) = callback {
                 enter(self.sandbox.data_mut(), phase, context);
-                self.sandbox.call(f, (context,), budget).map_err(|c| (phase, c))?;
+                self.sandbox.call(f, (context,), self.cpu_per_call).map_err(|c| (phase, c))?;
                 wasi::flush(self.sandbox.data_mut());
             }
         }

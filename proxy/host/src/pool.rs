@@ -17,6 +17,9 @@ use crate::{Direction, Isolation, LoadError, Phase, errands::Address, filter::Bl
 const BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
+/// How long a root may take from its `proxy_on_done` to `proxy_done`.
+const DONE: Duration = Duration::from_secs(5);
+
 /// Where one guest lives. Exchanges keep the place and the guest's number, never the guest.
 pub(crate) struct Place {
     inner: Mutex<Inner>,
@@ -43,7 +46,9 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let number = self.inner.number;
         let Some(guest) = self.inner.guest.as_mut() else { return };
-        if !guest.state().outgoing.is_empty() {
+        if guest.is_over() {
+            self.inner.guest = None;
+        } else if !guest.state().outgoing.is_empty() {
             let address = Address { place: self.place.home.clone(), number };
             address.send_all(guest.state(), &*self.place.blueprint.services.outside);
         }
@@ -145,15 +150,25 @@ impl Pool {
         Ok(Self { isolation, shards: places.collect::<Result<_, _>>()? })
     }
 
-    /// Ends the roots of the guests that serve many requests; a guest of one request is just dropped with it.
-    ///
-    /// # Errors
-    /// The first root that died of it.
-    pub(crate) fn end(&self) -> Result<(), (Phase, Crash)> {
-        let guests = self.shards.iter().filter_map(|place| place.inner.lock().guest.take());
-        // Every guest ends before the first error is looked for.
-        let ended: Vec<_> = guests.map(|mut guest| guest.end_roots()).collect();
-        ended.into_iter().collect()
+    /// Ends the roots of the guests that serve many requests; a guest of one request is just dropped with it. A root that
+    /// asks for time goes on with its ticks, queues and calls until it says that it is done, or the time is over.
+    pub(crate) fn end(&self, blueprint: &Blueprint) {
+        for place in &self.shards {
+            let number = place.inner.lock().number;
+            let Some(mut entered) = place.enter(number) else { continue };
+            entered.run(Guest::end_roots);
+            if entered.guest().is_none_or(|guest| guest.is_over()) {
+                continue;
+            }
+            drop(entered);
+            let place = place.clone();
+            let give_up = move || {
+                if let Some(mut entered) = place.enter(number) {
+                    entered.run(Guest::give_up_roots);
+                }
+            };
+            blueprint.services.outside.later(DONE, Box::new(give_up));
+        }
     }
 
     /// A place for a new exchange of the running thread.

@@ -77,6 +77,8 @@ pub(crate) struct Root {
     pub(crate) tick_period: u32,
     /// Counts the calls that set it, so that a timer of an older period ends by itself.
     pub(crate) ticks_set: u32,
+    /// It was told that it is over and asked for time: `proxy_done` ends it.
+    pub(crate) ending: bool,
 }
 
 /// What the outside has to be asked for.
@@ -114,6 +116,8 @@ pub(crate) struct Asked {
     pub(crate) resume_response: bool,
     /// Close the stream.
     pub(crate) close: bool,
+    /// Roots that are done with what they needed time for.
+    pub(crate) done: Vec<u32>,
 }
 
 impl State {

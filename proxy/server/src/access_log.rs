@@ -163,6 +163,9 @@ fn fields(session: &Session, ctx: &Context, error: Option<&Error>) -> Map<String
     }
     if let Some(exchange) = &ctx.exchange {
         put("filters", chain(exchange));
+        if let Some(properties) = properties(exchange) {
+            put("properties", properties);
+        }
     }
     if let Some((filter, details)) = &ctx.replied {
         put("replied_by", (&**filter).into());
@@ -189,6 +192,14 @@ fn chain(exchange: &Exchange) -> Value {
         })
     });
     ran.collect::<Vec<_>>().into()
+}
+
+/// What filters set with `proxy_set_property`: path with dots and value; bytes that are no text become U+FFFD.
+fn properties(exchange: &Exchange) -> Option<Value> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let set = exchange.set_properties().map(|(path, value)| (text(path).replace('\0', "."), text(value).into()));
+    let map: Map<String, Value> = set.collect();
+    (!map.is_empty()).then(|| Value::Object(map))
 }
 
 /// One TCP connection from its beginning to its end.
@@ -224,6 +235,9 @@ fn connection_fields(c: &Connection, exchange: &Exchange) -> Map<String, Value> 
     put("upstream_attempts", c.tries.into());
     put("generation", c.generation.into());
     put("filters", chain(exchange));
+    if let Some(properties) = properties(exchange) {
+        put("properties", properties);
+    }
     if let Some(cause) = &c.cause {
         put("error", cause.token.into());
         put("error_details", cause.to_string().into());
