@@ -50,6 +50,11 @@ impl Host {
         Ok(Self { engine, linker, known, services })
     }
 
+    /// Every metric that filters defined, for whoever shows them.
+    pub fn metrics(&self) -> Vec<crate::MetricSample> {
+        self.services.metrics.samples()
+    }
+
     /// Compiles a module and checks that it is a filter. Takes CPU seconds for large modules.
     ///
     /// # Errors

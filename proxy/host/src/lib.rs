@@ -49,10 +49,11 @@ pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
 pub use outside::{CrashReport, Job, LogLine, Outside};
 pub use parts::{RequestParts, ResponseParts};
+pub use shared::MetricSample;
 pub use step::{Fault, Phase, Reply, Step, Token};
 
 pub use sluice_abi::{
-    AbiVersion, LogLevel, PeerType,
+    AbiVersion, LogLevel, MetricType, PeerType,
     callbacks::ALLOCATORS,
     hostcalls::{EMSCRIPTEN, Hostcall},
     wasi as wasi_names,

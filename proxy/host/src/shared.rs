@@ -5,5 +5,6 @@ mod metrics;
 mod queues;
 
 pub(crate) use kv::{Refused, SharedData};
-pub(crate) use metrics::{MetricError, Metrics};
+pub use metrics::MetricSample;
+pub(crate) use metrics::{Defined, MetricError, Metrics};
 pub(crate) use queues::{Queues, Registrant};

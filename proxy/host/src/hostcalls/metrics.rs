@@ -2,7 +2,10 @@
 
 use sluice_abi::{LogLevel, MetricType, Status};
 
-use crate::{shared::MetricError, state::State};
+use crate::{
+    shared::{Defined, MetricError},
+    state::State,
+};
 
 fn status(error: MetricError) -> Status {
     match error {
@@ -13,10 +16,17 @@ fn status(error: MetricError) -> Status {
 
 pub(crate) fn proxy_define_metric(state: &mut State, kind: MetricType, name: &[u8]) -> Result<u32, Status> {
     let text = std::str::from_utf8(name).map_err(|_| Status::BadArgument)?;
-    state.services.metrics.define(kind, text).ok_or_else(|| {
-        super::log::write(state, LogLevel::Warn, b"a metric was refused: there are too many, or its name is too long");
-        Status::BadArgument
-    })
+    let defined = state.services.metrics.define(kind, text);
+    let why = match defined {
+        Some(Defined { id, overflow: false }) => return Ok(id),
+        Some(_) => {
+            "has too many different labels, or there are too many metrics: it is counted in one with the label otel.metric.overflow"
+        }
+        None => "was refused: there are too many, or its name is empty or longer than 512 bytes",
+    };
+    let text: String = text.chars().take(80).collect();
+    super::log::write(state, LogLevel::Warn, format!("the metric {text} {why}").as_bytes());
+    defined.map(|defined| defined.id).ok_or(Status::BadArgument)
 }
 
 pub(crate) fn proxy_record_metric(state: &mut State, metric: u32, value: i64) -> Result<(), Status> {

@@ -6,9 +6,15 @@ use parking_lot::RwLock;
 use sluice_abi::MetricType;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Most metrics of all filters together, and the longest name, bytes.
+/// Most metrics of all filters together, most with one name and different labels, and the longest name, bytes.
 const MAX_METRICS: usize = 4096;
+const MAX_SERIES: usize = 500;
 const MAX_NAME: usize = 512;
+/// The label of the one metric that stands for all that would be too many, as OpenTelemetry names it.
+const OVERFLOW: (&str, &str) = ("otel.metric.overflow", "true");
+/// How filters write a label into a name, between its name and its value and behind it.
+const ASSIGN: &str = "=.=";
+const END: &str = ";.;";
 
 /// Why a metric was not changed or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +23,56 @@ pub(crate) enum MetricError {
     Unknown,
     /// This kind of metric cannot do that.
     Meaningless,
+}
+
+/// What a filter gets for a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Defined {
+    pub(crate) id: u32,
+    /// It is not a metric of its own: there are too many.
+    pub(crate) overflow: bool,
+}
+
+/// One metric at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricSample {
+    /// Its name without labels.
+    pub name: Box<str>,
+    /// Names and values, as the filter wrote them into the name.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+    /// Its kind.
+    pub kind: MetricType,
+    /// A counter's total, a gauge's value (a signed number in two's complement), how many values a histogram saw.
+    pub value: u64,
+    /// The sum of a histogram's values.
+    pub sum: u64,
+}
+
+/// Cuts a name as filters of Envoy and Istio write it, `name_label=.=value;.;label=.=value;.;rest`, into the name without
+/// labels and the labels. The first label begins behind the last underscore before its value.
+fn split(name: &str) -> (Box<str>, Vec<(Box<str>, Box<str>)>) {
+    let mut base = String::new();
+    let mut labels = Vec::new();
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once(ASSIGN) {
+        let Some((value, behind)) = after.split_once(END) else { break };
+        let (prefix, label) = match before.rsplit_once('_') {
+            Some((prefix, label)) if labels.is_empty() => (prefix, label),
+            _ => ("", before),
+        };
+        if label.is_empty() {
+            break;
+        }
+        base.push_str(prefix);
+        labels.push((label.into(), value.into()));
+        rest = behind;
+    }
+    let rest = if base.is_empty() { rest.trim_start_matches('_') } else { rest };
+    if !base.is_empty() && !rest.is_empty() && !rest.starts_with('_') {
+        base.push('_');
+    }
+    base.push_str(rest);
+    if base.is_empty() { (name.into(), Vec::new()) } else { (base.into(), labels) }
 }
 
 /// Every metric.
@@ -29,40 +85,82 @@ pub(crate) struct Metrics {
 struct Inner {
     /// Kinds have names of their own, as in Envoy: a filter that uses one for two is not stopped by it.
     names: HashMap<Box<str>, [Option<u32>; 3]>,
+    /// How many metrics have this name without its labels.
+    series: HashMap<Box<str>, usize>,
     metrics: Vec<Metric>,
 }
 
 #[derive(Debug)]
 struct Metric {
     kind: MetricType,
+    name: Box<str>,
+    labels: Vec<(Box<str>, Box<str>)>,
     /// Counter total, gauge value, or how many values a histogram saw.
     value: AtomicU64,
     /// Sum of a histogram's values.
     sum: AtomicU64,
 }
 
+impl Inner {
+    fn slot(kind: MetricType) -> usize {
+        match kind {
+            MetricType::Counter => 0,
+            MetricType::Gauge => 1,
+            MetricType::Histogram => 2,
+        }
+    }
+
+    fn known(&self, kind: MetricType, name: &str) -> Option<u32> {
+        self.names.get(name)?[Self::slot(kind)]
+    }
+
+    fn add(&mut self, kind: MetricType, name: &str, base: Box<str>, labels: Vec<(Box<str>, Box<str>)>) -> Option<u32> {
+        *self.series.entry(base.clone()).or_default() += 1;
+        self.metrics.push(Metric { kind, name: base, labels, value: AtomicU64::new(0), sum: AtomicU64::new(0) });
+        let id = u32::try_from(self.metrics.len()).ok()?;
+        self.names.entry(name.into()).or_default()[Self::slot(kind)] = Some(id);
+        Some(id)
+    }
+}
+
 impl Metrics {
-    /// The metric's number, made now if it is new; `None` when it cannot be.
-    pub(crate) fn define(&self, kind: MetricType, name: &str) -> Option<u32> {
+    /// The metric's number, made now if it is new. A name with too many different labels is counted in one metric with
+    /// the label [`OVERFLOW`]; `None` when there is no room even for that.
+    pub(crate) fn define(&self, kind: MetricType, name: &str) -> Option<Defined> {
         if name.is_empty() || name.len() > MAX_NAME {
             return None;
         }
         let mut inner = self.inner.write();
-        let slot = match kind {
-            MetricType::Counter => 0,
-            MetricType::Gauge => 1,
-            MetricType::Histogram => 2,
+        if let Some(id) = inner.known(kind, name) {
+            return Some(Defined { id, overflow: false });
+        }
+        let (base, labels) = split(name);
+        let full = inner.metrics.len() >= MAX_METRICS;
+        if full || (!labels.is_empty() && inner.series.get(&*base).is_some_and(|n| *n >= MAX_SERIES)) {
+            let name = format!("{base}_{}{ASSIGN}{}{END}", OVERFLOW.0, OVERFLOW.1);
+            let labels = vec![(OVERFLOW.0.into(), OVERFLOW.1.into())];
+            let id = match inner.known(kind, &name) {
+                Some(id) => id,
+                // One more for each name, so that the total stays bounded by twice its limit.
+                None if inner.metrics.len() < 2 * MAX_METRICS => inner.add(kind, &name, base, labels)?,
+                None => return None,
+            };
+            return Some(Defined { id, overflow: true });
+        }
+        inner.add(kind, name, base, labels).map(|id| Defined { id, overflow: false })
+    }
+
+    /// Every metric with its labels.
+    pub(crate) fn samples(&self) -> Vec<MetricSample> {
+        let inner = self.inner.read();
+        let sample = |m: &Metric| MetricSample {
+            name: m.name.clone(),
+            labels: m.labels.clone(),
+            kind: m.kind,
+            value: m.value.load(Ordering::Relaxed),
+            sum: m.sum.load(Ordering::Relaxed),
         };
-        if let Some(id) = inner.names.get(name).and_then(|kinds| kinds[slot]) {
-            return Some(id);
-        }
-        if inner.metrics.len() >= MAX_METRICS {
-            return None;
-        }
-        inner.metrics.push(Metric { kind, value: AtomicU64::new(0), sum: AtomicU64::new(0) });
-        let id = u32::try_from(inner.metrics.len()).ok()?;
-        inner.names.entry(name.into()).or_default()[slot] = Some(id);
-        Some(id)
+        inner.metrics.iter().map(sample).collect()
     }
 
     /// Sets a gauge, adds to a counter (as Envoy does), observes in a histogram.
@@ -115,21 +213,58 @@ mod tests {
     #[test]
     fn each_kind_does_what_it_can() {
         let m = Metrics::default();
-        let c = m.define(MetricType::Counter, "c").expect("room");
-        assert_eq!(m.define(MetricType::Counter, "c"), Some(c));
-        let other = m.define(MetricType::Gauge, "c").expect("room");
+        let id = |kind, name| m.define(kind, name).expect("room").id;
+        let c = id(MetricType::Counter, "c");
+        assert_eq!(id(MetricType::Counter, "c"), c);
+        let other = id(MetricType::Gauge, "c");
         assert_eq!((other != c, m.record(other, 9), m.get(c)), (true, Ok(()), Ok(0)), "each kind has its own");
         assert_eq!(m.increment(c, 2), Ok(()));
         assert_eq!(m.increment(c, -1), Err(MetricError::Meaningless));
         assert_eq!(m.record(c, 3), Ok(()));
         assert_eq!(m.get(c), Ok(5));
-        let g = m.define(MetricType::Gauge, "g").expect("room");
+        let g = id(MetricType::Gauge, "g");
         assert_eq!((m.increment(g, -5), m.increment(g, 8), m.get(g)), (Ok(()), Ok(()), Ok(3)));
-        let h = m.define(MetricType::Histogram, "h").expect("room");
+        let h = id(MetricType::Histogram, "h");
         assert_eq!((m.record(h, 9), m.get(h)), (Ok(()), Err(MetricError::Meaningless)));
         assert_eq!(m.increment(h, 1), Err(MetricError::Meaningless));
         assert_eq!(m.get(99), Err(MetricError::Unknown));
         assert_eq!(m.get(0), Err(MetricError::Unknown));
         assert_eq!(m.define(MetricType::Gauge, ""), None);
+    }
+
+    #[test]
+    fn labels_are_cut_out_of_names() {
+        let cut = |name: &str| {
+            let (base, labels) = split(name);
+            let labels: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
+            format!("{base} {}", labels.join(","))
+        };
+        assert_eq!(cut("plain_name"), "plain_name ");
+        assert_eq!(cut("requests_method=.=GET;.;"), "requests method=GET");
+        assert_eq!(
+            cut("istio_reporter=.=source;.;code=.=200;.;_requests_total"),
+            "istio_requests_total reporter=source,code=200"
+        );
+        assert_eq!(cut("a=.=b;.;c"), "c a=b");
+        assert_eq!(cut("n_a=.=;.;"), "n a=");
+        for strange in ["=.=", "a=.=b", ";.;", "=.=x;.;", "a=.=x;.;"] {
+            assert!(!split(strange).0.is_empty(), "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_labels_ends_in_one_metric() {
+        let m = Metrics::default();
+        let define = |i: usize| m.define(MetricType::Counter, &format!("hits_path=.=/{i};.;")).expect("room");
+        assert!((0..MAX_SERIES).all(|i| !define(i).overflow));
+        let over = define(MAX_SERIES);
+        assert!(over.overflow && define(MAX_SERIES + 1) == over && !define(0).overflow);
+        assert_eq!(m.increment(over.id, 2), Ok(()));
+        let sample = m.samples().into_iter().find(|s| s.labels == [(OVERFLOW.0.into(), OVERFLOW.1.into())]);
+        assert_eq!(sample.map(|s| (s.name, s.value)), Some(("hits".into(), 2)));
+        for i in 0..3 * MAX_METRICS {
+            m.define(MetricType::Gauge, &format!("name{i}"));
+        }
+        assert!(m.samples().len() <= 2 * MAX_METRICS);
     }
 }
