@@ -55,11 +55,6 @@ pub const KNOWN: &[Known] = &[
         heads::unknown_length,
     ),
     known("fields of callouts", "Envoy says that they are internal and how long it waits", callouts::fields),
-    known(
-        "callouts sent again",
-        "once, when a connection that was kept is closed instead of answered",
-        callouts::again,
-    ),
     known("callouts that fail", "have no answer; Envoy makes up one with 502, 503 or 504", callouts::failed),
     known("fields of answers to callouts", "Envoy adds how long the service took", callouts::counted),
     known("refused callouts", "the log says which grant is missing", callouts::refused),

@@ -15,13 +15,6 @@ pub fn fields(case: &mut Case<'_>) {
     }
 }
 
-/// A service that closes its connection instead of answering: it may have been idle for too long.
-pub fn again(case: &mut Case<'_>) {
-    if case.name.starts_with("callouts: failures: no answer, ") && case.sluice.service.len() == 2 {
-        case.sluice.service.dedup();
-    }
-}
-
 /// How Envoy answers a callout that its upstream did not.
 const MADE_UP: [&str; 3] = ["503 upstream connect error", "502 upstream connect error", "504 upstream request timeout"];
 
