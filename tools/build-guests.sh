@@ -17,7 +17,7 @@ readonly STAGE="$ROOT/.build/stage"
 # Both allocator exports and both import sets of the Rust SDK are worth a test, on these four.
 readonly BOTH_TARGETS=(headers tag noop body)
 # Written against the raw ABI, without WASI.
-readonly RAW=(wild legacy nonsense)
+readonly RAW=(wild legacy nonsense probe)
 
 toolchain() { "$ROOT/tools/guest-toolchain.sh" "$@"; }
 # Without Rust nothing here works, so a missing one is a plain failure and not status 3.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::Expect;
+use crate::{Expect, Scripted};
 
 /// A name and a value of a header. Each character is one byte (Latin-1), so that every value can be written.
 pub type Pair = (String, String);
@@ -25,6 +25,8 @@ pub struct Case {
     /// What the upstream answers.
     #[serde(default)]
     pub upstream: Upstream,
+    /// Instead of both, a TCP connection.
+    pub connection: Option<Connection>,
     /// What is expected of the first exchange.
     #[serde(default)]
     pub expect: Expect,
@@ -37,6 +39,14 @@ pub struct Case {
     /// Properties of the route: path with dots, value.
     #[serde(default)]
     pub properties: Vec<Pair>,
+    /// What comes of calls that the filters make. A call that none fits fails.
+    #[serde(default)]
+    pub calls: Vec<Scripted>,
+    /// Further upstreams that exist; all do when neither this nor `calls` names one.
+    pub upstreams: Option<Vec<String>>,
+    /// Shared data, queues and metrics begin empty, and what is full there is full for nobody else.
+    #[serde(default)]
+    pub own_host: bool,
     /// The chain does not load, and the error contains this.
     pub refused: Option<String>,
     /// Messages that the filters log when they are let go of, exactly.
@@ -51,6 +61,8 @@ pub struct Talk {
     pub request: Message,
     /// What the upstream answers.
     pub upstream: Upstream,
+    /// Instead of both, a TCP connection.
+    pub connection: Option<Connection>,
     /// What is expected.
     pub expect: Expect,
     /// Virtual milliseconds that pass before it.
@@ -106,6 +118,25 @@ pub struct Use {
     pub hostcalls: Option<Vec<String>>,
     /// Names of the WASI functions it is granted; all when it is not said.
     pub wasi: Option<Vec<String>>,
+    /// Upstreams that its callouts may reach.
+    #[serde(default)]
+    pub callouts: Vec<String>,
+    /// Properties that it may read; all when it is not said.
+    pub properties: Option<Vec<String>>,
+    /// Foreign functions that it may call; all when it is not said.
+    pub foreign: Option<Vec<String>>,
+    /// Namespaces of shared data and queues that it may use; all when it is not said.
+    pub shared_data: Option<Vec<String>>,
+}
+
+/// A TCP connection: what each side sends, in pieces; the last piece is the last of its side. Then both sides close.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connection {
+    /// From the client.
+    pub downstream: Vec<String>,
+    /// From the upstream.
+    pub upstream: Vec<String>,
 }
 
 /// Ceilings of a filter; generous where nothing is said.
@@ -192,7 +223,7 @@ impl Case {
     /// Every exchange of the case in order.
     pub fn talks(&self) -> Vec<Talk> {
         let (request, upstream, expect) = (self.request.clone(), self.upstream.clone(), self.expect.clone());
-        let first = Talk { request, upstream, expect, after_ms: 0 };
+        let first = Talk { request, upstream, connection: self.connection.clone(), expect, after_ms: 0 };
         std::iter::once(first).chain(self.then.iter().cloned()).collect()
     }
 }

@@ -4,8 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use http::HeaderMap;
 use sluice_host::{
-    Chain, Direction, Exchange, ExchangeFacts, Head, Message, Outside, Reply, RequestHead, ResponseHead, Step,
-    TrailersHead,
+    Chain, Direction, Exchange, ExchangeFacts, Head, Message, Outside, PeerType, Reply, RequestHead, ResponseHead,
+    Step, TrailersHead,
 };
 
 use crate::{
@@ -31,6 +31,11 @@ impl Run {
     pub(crate) fn new(chain: &Chain, talk: &Talk, mut facts: ExchangeFacts) -> Result<Self, String> {
         facts.started = Stage.wall_clock();
         facts.started_monotonic = Stage.monotonic();
+        if let Some(connection) = &talk.connection {
+            facts.protocol = "";
+            let message = Message::new(facts);
+            return Ok(Self::of(chain.connect(Box::new(message)), script::connection(connection)));
+        }
         let mut message = Message::default();
         message.request = Some(Box::new(RequestHead(script::request(&talk.request)?)));
         message.facts = facts;
@@ -43,14 +48,12 @@ impl Run {
         script::write(&mut answer, Direction::Response, Some(head), &answered.body, &answered.trailers)?;
         let rest = todo.split_off(at);
         todo.extend(answer.into_iter().chain(rest));
-        Ok(Self {
-            exchange: chain.open(Box::new(message)),
-            todo,
-            early: answered.early.is_some(),
-            bare: (false, false),
-            patience: sent.leaves_after,
-            seen: Exchanged::default(),
-        })
+        let early = answered.early.is_some();
+        Ok(Self { early, patience: sent.leaves_after, ..Self::of(chain.open(Box::new(message)), todo) })
+    }
+
+    fn of(exchange: Exchange, todo: VecDeque<Event>) -> Self {
+        Self { exchange, todo, early: false, bare: (false, false), patience: None, seen: Exchanged::default() }
     }
 
     /// Feeds one event; false when nothing is left.
@@ -78,6 +81,12 @@ impl Run {
         fed || told
     }
 
+    /// Whether a filter holds it, and may still let it go on.
+    pub(crate) fn waits(&self) -> bool {
+        let held = [Direction::Request, Direction::Response].into_iter().any(|d| self.exchange.is_held(d));
+        held && !self.over() && self.patience != Some(0)
+    }
+
     /// Whether there is something to answer: an upstream does not answer what it has not been asked.
     fn asked(&self) -> bool {
         self.seen.replied || self.seen.upstream.as_ref().is_some_and(|seen| seen.complete || self.early)
@@ -98,6 +107,15 @@ impl Run {
                 self.bare.1 = end;
                 exchange.message().response = head.map(|h| Box::new(ResponseHead(h)) as Box<dyn Head>);
                 (format!("response headers end={end}"), exchange.response_headers(end))
+            }
+            Event::Connected => ("connected".into(), exchange.connected()),
+            Event::Data(direction, bytes, end) => {
+                let side = if direction == Direction::Request { "downstream" } else { "upstream" };
+                (format!("{side} data size={} end={end}", bytes.len()), exchange.data(direction, bytes, end))
+            }
+            Event::Closed(direction) => {
+                exchange.closed(direction, PeerType::Remote);
+                ("closed".into(), Step::Continue)
             }
             Event::Body(direction, bytes, end) => {
                 let facts = &mut exchange.message().facts;

@@ -33,6 +33,8 @@ pub struct Expect {
     pub held: Option<String>,
     /// A filter closes the stream, or an answer comes too late.
     pub reset: bool,
+    /// Calls that filters make, all of them in their order.
+    pub calls: Option<Vec<WantedCall>>,
     /// How filters fared: name and word.
     pub outcomes: BTreeMap<String, String>,
     /// Every event and what the chain said to it: `<event>: <step>`.
@@ -59,6 +61,36 @@ pub struct Wanted {
     pub trailers: Option<Vec<Pair>>,
     /// Whether the message is complete; true when it is not said.
     pub complete: Option<bool>,
+}
+
+/// What is expected of a call that a filter makes. What is not said is not compared.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WantedCall {
+    /// The filter.
+    pub filter: Option<String>,
+    /// The upstream.
+    pub upstream: Option<String>,
+    /// Among others: all values of each of these names; `:method`, `:path` and `:authority` too.
+    pub headers: BTreeMap<String, Values>,
+    /// All pairs in order, those three first.
+    pub pairs: Option<Vec<Pair>>,
+    /// Names that are not there.
+    pub absent: Vec<String>,
+    /// The body.
+    pub body: Option<String>,
+    /// All trailers in order.
+    pub trailers: Option<Vec<Pair>>,
+    /// Milliseconds that it may take; a stream has no such time.
+    pub timeout_ms: Option<u64>,
+    /// All messages of a gRPC call.
+    pub messages: Option<Vec<String>>,
+    /// Whether the last message was said to be the last.
+    pub ended: Option<bool>,
+    /// Whether the filter closed it.
+    pub closed: Option<bool>,
+    /// Whether the filter let go of it before its end.
+    pub cancelled: Option<bool>,
 }
 
 /// One value or several.

@@ -4,16 +4,19 @@
 //! plays it and gives a [`Report`]; [`compare`] says in which ways the two differ. Time is virtual, randomness is
 //! seeded: the same case gives the same report.
 
+mod calls;
 mod case;
 mod exchange;
 mod expect;
+mod line;
 mod play;
 mod report;
 mod script;
 mod stage;
 
-pub use case::{Case, Isolated, Limits, Message, Pair, Talk, Upstream, Use, parse};
-pub use expect::{Expect, Values, Wanted};
+pub use calls::{Answered, Came, Scripted, Sent};
+pub use case::{Case, Connection, Isolated, Limits, Message, Pair, Talk, Upstream, Use, parse};
+pub use expect::{Expect, Values, Wanted, WantedCall};
 pub use play::Player;
 pub use report::{Exchanged, Report, Seen, compare};
 pub use stage::{Line, Stage};

@@ -12,7 +12,10 @@ use sluice_host::{
     LoadError, RouteFacts,
 };
 
-use crate::{Case, Isolated, Report, Stage, Use, exchange::Run};
+use crate::{Case, Isolated, Report, Scripted, Stage, Use, exchange::Run};
+
+/// How long a held exchange waits for something that lets it go on: as long as the server does.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One for the process: each module is compiled once, however many cases use it.
 pub struct Player {
@@ -41,6 +44,18 @@ impl Player {
         read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
     ) -> Result<Report, String> {
         Stage.begin();
+        case.calls.iter().try_for_each(Scripted::check)?;
+        Stage.expect_calls(&case.calls, case.upstreams.as_deref());
+        let own = case.own_host.then(|| Self::new(EngineOptions::default())).transpose().map_err(|e| e.to_string())?;
+        own.as_ref().unwrap_or(self).perform(case, isolation, read)
+    }
+
+    fn perform(
+        &self,
+        case: &Case,
+        isolation: Isolated,
+        read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<Report, String> {
         let mut report = Report::default();
         let mut links = Vec::new();
         for wanted in &case.filters {
@@ -82,23 +97,52 @@ impl Player {
 
     fn exchanges(&self, case: &Case, chain: &Chain, report: &mut Report) -> Result<(), String> {
         let mut runs = Vec::new();
+        let mut calls = Vec::new();
         for (number, talk) in case.talks().iter().enumerate() {
             Stage.pass(Duration::from_millis(talk.after_ms));
             let mut run = Run::new(chain, talk, facts(case, number))?;
             if case.together {
                 runs.push(run);
             } else {
-                while run.advance() {}
+                play(std::slice::from_mut(&mut run));
                 report.exchanges.push(run.finish());
                 note(report, number);
+                calls.push(Stage.calls());
             }
         }
         if case.together {
-            while runs.iter_mut().fold(false, |more, run| run.advance() | more) {}
+            play(&mut runs);
             report.exchanges = runs.into_iter().map(Run::finish).collect();
             note(report, 0);
+            calls = vec![Stage.calls(); report.exchanges.len()];
+        }
+        // Only now are they what they have become; together, every exchange shows all.
+        let sent = Stage.sent();
+        for (number, exchange) in report.exchanges.iter_mut().enumerate() {
+            let from =
+                if case.together { 0 } else { number.checked_sub(1).and_then(|n| calls.get(n)).map_or(0, |n| *n) };
+            let to = calls.get(number).map_or(sent.len(), |n| *n);
+            exchange.calls = sent.get(from..to).unwrap_or_default().to_vec();
         }
         Ok(())
+    }
+}
+
+/// Feeds every event of these exchanges, one of each in turn. While all that are left are held, time passes until
+/// something comes that may let them go on.
+fn play(runs: &mut [Run]) {
+    let mut left = PATIENCE;
+    loop {
+        if runs.iter_mut().fold(false, |more, run| run.advance() | more) {
+            left = PATIENCE;
+        } else if runs.iter().any(Run::waits) {
+            match Stage.pass_to_next(left) {
+                Some(passed) => left -= passed,
+                None => return,
+            }
+        } else {
+            return;
+        }
     }
 }
 
@@ -154,6 +198,13 @@ fn spec(wanted: &Use, code: Code, isolation: Isolated) -> Result<FilterSpec, Str
         cpu_start: Duration::from_millis(limits.cpu_start_ms),
         memory: limits.memory_mib << 20,
         body_buffer: limits.body_buffer,
-        grants: Grants { hostcalls, wasi: wanted.wasi.clone(), ..Grants::default() },
+        grants: Grants {
+            hostcalls,
+            wasi: wanted.wasi.clone(),
+            properties: wanted.properties.clone(),
+            foreign: wanted.foreign.clone(),
+            callouts: Some(wanted.callouts.clone()),
+            shared_data: wanted.shared_data.clone(),
+        },
     })
 }

@@ -1,6 +1,6 @@
 //! What happened, and in which ways it is not what was expected.
 
-use crate::{Case, Expect, Line, Values, Wanted};
+use crate::{Case, Expect, Line, Sent, Values, Wanted, WantedCall};
 
 /// What happened in a case.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,8 @@ pub struct Exchanged {
     pub outcomes: Vec<(String, String)>,
     /// Every event and what the chain said to it.
     pub steps: Vec<String>,
+    /// Calls that filters made, as they stood when all was over; those of loading belong to the first exchange.
+    pub calls: Vec<Sent>,
 }
 
 /// What one side saw.
@@ -127,6 +129,9 @@ fn exchange(wanted: &Expect, found: &Exchanged, out: &mut Vec<String>) {
             &found.outcomes,
         );
     }
+    if let Some(wanted) = &wanted.calls {
+        calls(wanted, &found.calls, out);
+    }
     side("upstream", wanted.upstream.as_ref(), found.upstream.as_ref(), out);
     side("client", wanted.client.as_ref(), found.client.as_ref(), out);
 }
@@ -140,8 +145,7 @@ fn side(name: &str, wanted: Option<&Wanted>, found: Option<&Seen>, out: &mut Vec
         }
     };
     let pairs = readable(&found.pairs);
-    let values =
-        |key: &str| -> Vec<String> { pairs.iter().filter(|(n, _)| n == key).map(|(_, v)| v.clone()).collect() };
+    let values = |key: &str| values_of(&pairs, key);
     if let Some(status) = wanted.status {
         check("status", values(":status") == [status.to_string()], &status, &values(":status"));
     }
@@ -166,6 +170,47 @@ fn side(name: &str, wanted: Option<&Wanted>, found: Option<&Seen>, out: &mut Vec
     }
     let complete = wanted.complete.unwrap_or(true);
     check("complete", complete == found.complete, &complete, &found.complete);
+}
+
+/// All calls in their order; a call too many is a difference too.
+fn calls(wanted: &[WantedCall], found: &[Sent], out: &mut Vec<String>) {
+    if wanted.len() != found.len() {
+        return out.push(differs("number of calls", &wanted.len(), &found));
+    }
+    for (number, (wanted, found)) in wanted.iter().zip(found).enumerate() {
+        call(&format!("call {}", number + 1), wanted, found, out);
+    }
+}
+
+fn call(name: &str, wanted: &WantedCall, found: &Sent, out: &mut Vec<String>) {
+    fn check<T: PartialEq + std::fmt::Debug>(out: &mut Vec<String>, what: String, wanted: Option<&T>, found: &T) {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+            out.push(differs(&what, wanted, found));
+        }
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let pairs = readable(&found.pairs);
+    check(out, format!("{name} filter"), wanted.filter.as_ref(), &found.filter);
+    check(out, format!("{name} upstream"), wanted.upstream.as_ref(), &found.upstream);
+    for (key, value) in &wanted.headers {
+        check(out, format!("{name} {key}"), Some(&value.as_slice().to_vec()), &values_of(&pairs, key));
+    }
+    for key in &wanted.absent {
+        check(out, format!("{name} {key}"), Some(&Vec::new()), &values_of(&pairs, key));
+    }
+    check(out, format!("{name} pairs"), wanted.pairs.as_ref(), &pairs);
+    check(out, format!("{name} body"), wanted.body.as_ref(), &text(&found.body));
+    check(out, format!("{name} trailers"), wanted.trailers.as_ref(), &readable(&found.trailers));
+    let timeout = wanted.timeout_ms.map(std::time::Duration::from_millis).map(Some);
+    check(out, format!("{name} timeout"), timeout.as_ref(), &found.timeout);
+    check(out, format!("{name} messages"), wanted.messages.as_ref(), &found.messages.iter().map(|m| text(m)).collect());
+    check(out, format!("{name} ended"), wanted.ended.as_ref(), &found.ended);
+    check(out, format!("{name} closed"), wanted.closed.as_ref(), &found.closed);
+    check(out, format!("{name} cancelled"), wanted.cancelled.as_ref(), &found.cancelled);
+}
+
+fn values_of(pairs: &[(String, String)], key: &str) -> Vec<String> {
+    pairs.iter().filter(|(n, _)| n == key).map(|(_, v)| v.clone()).collect()
 }
 
 /// As in a case file, each character is one byte.

@@ -13,6 +13,9 @@ pub(crate) enum Event {
     Headers(Direction, Option<ResponseParts>, bool),
     Body(Direction, Bytes, bool),
     Trailers(Direction, HeaderMap),
+    Connected,
+    Data(Direction, Bytes, bool),
+    Closed(Direction),
 }
 
 /// Puts a message as a case has it behind what is to come.
@@ -43,6 +46,20 @@ pub(crate) fn schedule(
         todo.push_back(Event::Body(direction, piece, number + 1 == pieces && trailers.is_none()));
     }
     todo.extend(trailers.map(|map| Event::Trailers(direction, map)));
+}
+
+/// A TCP connection: the client's bytes, the upstream's, and then both close.
+pub(crate) fn connection(connection: &case::Connection) -> VecDeque<Event> {
+    let data = |direction, pieces: &[String]| -> Vec<Event> {
+        let last = pieces.len();
+        let number = |(n, piece): (usize, &String)| Event::Data(direction, piece.clone().into(), n + 1 == last);
+        pieces.iter().enumerate().map(number).collect()
+    };
+    let mut todo = VecDeque::from([Event::Connected]);
+    todo.extend(data(Direction::Request, &connection.downstream));
+    todo.extend(data(Direction::Response, &connection.upstream));
+    todo.extend([Event::Closed(Direction::Request), Event::Closed(Direction::Response)]);
+    todo
 }
 
 /// The head of a request.

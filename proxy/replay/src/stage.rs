@@ -1,8 +1,11 @@
-//! What stands behind the walls in a replay: virtual time, seeded randomness, and a tape of all that is said.
+//! What stands behind the walls in a replay: virtual time, seeded randomness, answers to calls, and a tape of all that
+//! is said and sent.
 
 use std::{cell::RefCell, fmt, time::Duration};
 
-use sluice_host::{Callout, CrashReport, Done, Job, LogLevel, LogLine, Outside};
+use sluice_host::{Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside};
+
+use crate::{Scripted, Sent, line};
 
 /// 2026-01-01T00:00:00Z: the moment at which every case begins.
 const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
@@ -34,6 +37,12 @@ struct Tape {
     crashes: Vec<String>,
     /// What is to be done, and when.
     jobs: Vec<(Duration, Job)>,
+    /// Answers to calls, and whether one was taken.
+    answers: Vec<(Scripted, bool)>,
+    /// Upstreams that exist; without it every one does.
+    upstreams: Option<Vec<String>>,
+    /// Calls that were sent.
+    sent: Vec<Sent>,
 }
 
 thread_local! {
@@ -51,6 +60,17 @@ impl Stage {
         TAPE.take();
     }
 
+    /// Writes down what comes of calls, and to whom they can be made: to whom an answer is for and to these others; to
+    /// everyone when neither names anybody.
+    pub fn expect_calls(self, answers: &[Scripted], others: Option<&[String]>) {
+        let named = answers.iter().map(|a| a.upstream.clone());
+        let upstreams: Vec<String> = named.chain(others.into_iter().flatten().cloned()).collect();
+        TAPE.with_borrow_mut(|tape| {
+            tape.upstreams = (others.is_some() || !upstreams.is_empty()).then_some(upstreams);
+            tape.answers = answers.iter().map(|answer| (answer.clone(), false)).collect();
+        });
+    }
+
     /// Lets time pass, and does what comes due on the way, in its order.
     pub fn pass(self, time: Duration) {
         let end = TAPE.with_borrow(|tape| tape.now) + time;
@@ -58,6 +78,46 @@ impl Stage {
             job();
         }
         TAPE.with_borrow_mut(|tape| tape.now = end);
+    }
+
+    /// Lets time pass until the next thing comes due, if one does within this time; says how much passed.
+    pub fn pass_to_next(self, most: Duration) -> Option<Duration> {
+        let (now, due) = TAPE.with_borrow(|tape| (tape.now, tape.jobs.iter().map(|(due, _)| *due).min()));
+        let wait = due?.saturating_sub(now);
+        (wait <= most).then(|| {
+            self.pass(wait);
+            wait
+        })
+    }
+
+    /// How many calls were sent.
+    pub fn calls(self) -> usize {
+        TAPE.with_borrow(|tape| tape.sent.len())
+    }
+
+    /// Every call that was sent since the beginning, as it stands now.
+    pub fn sent(self) -> Vec<Sent> {
+        TAPE.with_borrow(|tape| tape.sent.clone())
+    }
+
+    /// Changes what is written of a call. A guest may be let go of when its thread ends: the tape is gone by then.
+    pub(crate) fn write(number: usize, f: impl FnOnce(&mut Sent)) {
+        let _ = TAPE.try_with(|tape| tape.borrow_mut().sent.get_mut(number).map(f));
+    }
+
+    /// Notes a call; gives its number and what comes of it.
+    fn note(self, sent: Sent, path: &[u8]) -> (usize, Option<Scripted>) {
+        TAPE.with_borrow_mut(|tape| {
+            let upstream = sent.upstream.clone();
+            tape.sent.push(sent);
+            let mut fit: Vec<_> = tape.answers.iter_mut().filter(|(a, _)| a.fits(&upstream, path)).collect();
+            let at = fit.iter().position(|(_, taken)| !taken).or(fit.len().checked_sub(1));
+            let answer = at.map(|at| {
+                fit[at].1 = true;
+                fit[at].0.clone()
+            });
+            (tape.sent.len() - 1, answer)
+        })
     }
 
     /// The next job that is due by then; its time becomes now.
@@ -127,13 +187,26 @@ impl Outside for Stage {
         });
     }
 
-    fn reaches(&self, _upstream: &str) -> bool {
-        true
+    fn reaches(&self, upstream: &str) -> bool {
+        TAPE.with_borrow(|tape| tape.upstreams.as_ref().is_none_or(|names| names.iter().any(|name| name == upstream)))
     }
 
-    // Nobody answers in a replay: every callout fails as soon as time passes.
+    // Whom no answer is for fails as soon as time passes; who is too late, or never comes, at the call's timeout.
     fn send(&self, callout: Callout, done: Done) {
-        let failure = format!("nobody answers {} in a replay", callout.upstream);
-        self.later(Duration::ZERO, Box::new(move || done(Err(failure))));
+        let (_, answer) = self.note(Sent::http(&callout), &callout.path);
+        let Some(answer) = answer else {
+            let failure = format!("nobody answers {} in a replay", callout.upstream);
+            return self.later(Duration::ZERO, Box::new(move || done(Err(failure))));
+        };
+        let after = Duration::from_millis(answer.after_ms);
+        match answer.outcome() {
+            Ok(Some(outcome)) if after <= callout.timeout => self.later(after, Box::new(move || done(outcome))),
+            _ => self.later(callout.timeout, Box::new(move || done(Err("timeout".into())))),
+        }
+    }
+
+    fn open(&self, call: GrpcCall, events: GrpcEvents) -> Box<dyn GrpcSink> {
+        let (number, answer) = self.note(Sent::grpc(&call), call.path.as_bytes());
+        line::open(self, number, &call, answer, events)
     }
 }

@@ -25,8 +25,11 @@ const NEVER_BELOW: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Other workspaces of this repository, and the crates of ours that they may name.
-const GUESTS: &[(&str, &[&str])] =
-    &[("filters", &["sluice-sdk"]), ("tests/fixtures/rust", &["sluice-sdk"]), ("sdk/rust", &["sluice-abi"])];
+const GUESTS: &[(&str, &[&str])] = &[
+    ("filters", &["sluice-sdk"]),
+    ("tests/fixtures/rust", &["sluice-sdk", "sluice-abi"]),
+    ("sdk/rust", &["sluice-abi"]),
+];
 
 /// `pingora-core` is of the family `pingora`; `pingoraish` is not.
 fn of(family: &str, name: &str) -> bool {
