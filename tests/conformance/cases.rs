@@ -10,6 +10,7 @@ use std::{
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use sluice_conformance::read;
 use sluice_host::EngineOptions;
 use sluice_replay::{Case, Isolated, Player, compare, parse};
 
@@ -48,16 +49,6 @@ fn play(case: &Case, isolation: Isolated) -> Result<(), Failed> {
     let report = PLAYER.play(case, isolation, &read)?;
     let problems = compare(case, &report);
     if problems.is_empty() { Ok(()) } else { Err(Failed::from(problems.join("\n"))) }
-}
-
-/// A module by its name among the built fixtures, or as text where it begins with a bracket.
-fn read(module: &str) -> Result<Vec<u8>, String> {
-    if module.trim_start().starts_with('(') {
-        return wat::parse_str(module).map_err(|e| e.to_string());
-    }
-    let path =
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.build/fixtures")).join(format!("{module}.wasm"));
-    fs::read(&path).map_err(|e| format!("{}: {e}; run `tools/build-guests.sh fixtures` first", path.display()))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -70,8 +70,11 @@ impl Address {
                 }
             }
             Outgoing::Tick { root, set, period } => outside.later(period, Box::new(move || from.tick(root, set))),
-            Outgoing::Queue { registrant, queue } => {
-                outside.later(Duration::ZERO, Box::new(move || registrant.address.queue(registrant.root, queue)));
+            // Asked only now: a guest that is still being configured can be found only when that is over.
+            Outgoing::Queue(queue) => {
+                if let Some(registrant) = state.services.queues.registrant(queue) {
+                    outside.later(Duration::ZERO, Box::new(move || registrant.address.queue(registrant.root, queue)));
+                }
             }
         }
     }

@@ -93,8 +93,8 @@ pub(crate) enum Outgoing {
     Close(u32),
     /// The next tick of a root.
     Tick { root: u32, set: u32, period: Duration },
-    /// Somebody put an item into a queue that a root is registered for.
-    Queue { registrant: Registrant, queue: u32 },
+    /// The guest put an item into this queue: the root that is registered for it then is told.
+    Queue(u32),
 }
 
 /// Header maps that may be changed now.

@@ -10,6 +10,9 @@ use crate::{Scripted, Sent, line};
 /// 2026-01-01T00:00:00Z: the moment at which every case begins.
 const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 
+/// What is to be done at once is done after this: a filter whose jobs ask for jobs would stop time otherwise.
+const AT_ONCE: Duration = Duration::from_micros(1);
+
 /// One log line of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -183,7 +186,7 @@ impl Outside for Stage {
 
     fn later(&self, delay: Duration, job: Job) {
         TAPE.with_borrow_mut(|tape| {
-            tape.jobs.push((tape.now + delay, job));
+            tape.jobs.push((tape.now + delay.max(AT_ONCE), job));
         });
     }
 

@@ -29,9 +29,7 @@ pub(crate) fn proxy_resolve_shared_queue(state: &mut State, vm_id: &[u8], name: 
 pub(crate) fn proxy_enqueue_shared_queue(state: &mut State, queue: u32, value: &[u8]) -> Result<(), Status> {
     match state.services.queues.push(queue, value) {
         Some(true) => {
-            if let Some(registrant) = state.services.queues.registrant(queue) {
-                state.outgoing.push(Outgoing::Queue { registrant, queue });
-            }
+            state.outgoing.push(Outgoing::Queue(queue));
             Ok(())
         }
         Some(false) => Err(full(state, "added to")),
