@@ -160,3 +160,30 @@ routes: [{{ filters: [h, b], upstream: app }}]
         assert_eq!(whole(response.into_body()).await.0, b"denied\n");
     });
 }
+
+#[test]
+fn an_answer_without_a_body_ends_with_its_head() {
+    runtime().block_on(async {
+        let proxy = tokio::task::spawn_blocking(|| {
+            Proxy::start(&format!(
+                "listeners: [{{ address: \"127.0.0.1:0\", h2c: true }}]\nfilters:\n  l: {{ source: {{ path: \"{}\" }}, config: request_headers }}\n\
+                 upstreams: {{ app: {{ builtin: echo }} }}\nroutes: [{{ filters: [l], upstream: app }}]\n",
+                fixture("local")
+            ))
+        })
+        .await
+        .unwrap();
+        let stream = TcpStream::connect(proxy.addresses[0]).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        // A client of gRPC takes a frame behind the head for an error.
+        for kind in ["application/grpc", "text/plain"] {
+            let request = Request::post("http://h2.example/").header("x-local-bare", "1").header("content-type", kind);
+            let mut ready = client.clone().ready().await.unwrap();
+            let (response, _) = ready.send_request(request.body(()).unwrap(), true).unwrap();
+            let response = response.await.unwrap();
+            assert!(response.body().is_end_stream(), "{kind}: {response:?}");
+            assert_eq!(response.headers().contains_key("grpc-status"), kind == "application/grpc");
+        }
+    });
+}

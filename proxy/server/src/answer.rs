@@ -9,7 +9,7 @@ use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
-use pingora_core::Result;
+use pingora_core::{Result, protocols::http::HttpTask};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use sluice_host::{Direction, Reply, Step};
@@ -234,6 +234,11 @@ pub(crate) async fn write(session: &mut Session, mut answer: Answer) -> Result<(
         module.framing = Framing::Keep;
     }
     let body = dress(session, &mut answer)?;
+    if body.is_none() && session.is_http2() {
+        // A head without a body has to end the stream by itself: clients of gRPC take an empty frame behind it for an error.
+        session.write_response_tasks(vec![HttpTask::Header(Box::new(answer.head), true)]).await?;
+        return Ok(());
+    }
     session.write_response_header(Box::new(answer.head), body.is_none()).await?;
     if let Some(body) = body {
         session.write_response_body(Some(body), true).await?;
