@@ -150,15 +150,10 @@ fn loops_bombs_and_recursion_are_stopped_and_named() {
         assert!(failed.header("proxy-status").contains(&format!("filter=t kind={token}")), "{knob}: {failed:?}");
     }
     assert_eq!(proxy.client().request("GET /", &[], "").status(), 200);
-    let errors: Vec<_> = proxy.access(4).iter().map(|l| l["error"].clone()).collect();
-    assert_eq!(
-        errors,
-        ["cpu_exceeded", "memory_exceeded", "trap"]
-            .map(serde_json::Value::from)
-            .into_iter()
-            .chain([serde_json::Value::Null])
-            .collect::<Vec<_>>()
-    );
+    // Lines of different connections come in any order.
+    let mut errors: Vec<_> = proxy.access(4).iter().map(|l| l["error"].as_str().unwrap_or("-").to_owned()).collect();
+    errors.sort_unstable();
+    assert_eq!(errors, ["-", "cpu_exceeded", "memory_exceeded", "trap"]);
     assert!(proxy.alive());
 }
 
