@@ -1,7 +1,7 @@
 # What a person types. Thin: each line calls cargo or a script; how it works stands there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint setup filters differential
+.PHONY: help run test fuzz lint setup filters differential
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ run: setup ## build the filters and the proxy, then serve conf/quickstart.yaml
 test: filters ## build every guest from source, run all tests, end with the counts
 	@tools/prepare.sh tests
 	@tools/test.sh
+
+fuzz: filters ## libFuzzer on the codecs, the configuration reader and the exchange, 20 seconds each
+	@tools/fuzz.sh 20
 
 differential: filters ## the same guests and requests in a real Envoy (a Python package), compared field by field
 	@tools/envoy.sh

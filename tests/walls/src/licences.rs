@@ -18,6 +18,7 @@ const ALLOWED: &[&str] = &[
     "MIT",
     "MIT-0",
     "MPL-2.0",
+    "NCSA",
     "OpenSSL",
     "Unicode-3.0",
     "Unlicense",
