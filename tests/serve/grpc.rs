@@ -1,5 +1,12 @@
 //! gRPC calls of filters, to a real gRPC server.
 
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
 use crate::harness::{GrpcServer, Origin, Proxy, Reply, chain_yaml, fixture};
 
 struct Rig {
@@ -63,21 +70,50 @@ fn the_response_can_wait_for_a_stream_too() {
 fn cancelled_and_closed_streams_are_told_to_the_server_and_no_more_to_the_filter() {
     let rig = rig("rpc 5000", "shared");
     assert_eq!(rig.notes(&["x-grpc: cancel"]), "metadata true yes; message echo one");
-    rig.server.wait_for("stream cancelled");
+    rig.server.wait_for("stream over");
     assert_eq!(rig.notes(&["x-grpc: close"]), "");
     rig.server.wait_for("heard last words");
-    rig.server.wait_for("stream ended");
+    rig.server.wait_for("stream over");
     assert_eq!(rig.notes(&["x-grpc: unary-cancel"]), "");
 }
 
+/// A server that answers the head of one stream, and tells first that it came and then by which code it was reset.
+fn watched() -> (SocketAddr, Receiver<Option<h2::Reason>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, reason) = channel();
+    let serve = async move {
+        listener.set_nonblocking(true).unwrap();
+        let (stream, _) = tokio::net::TcpListener::from_std(listener).unwrap().accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let (request, mut respond) = connection.accept().await.unwrap().unwrap();
+        // Nothing moves on the connection unless it is polled.
+        tokio::spawn(async move { while connection.accept().await.is_some() {} });
+        let _half = respond.send_response(http::Response::new(()), false).unwrap();
+        told.send(None).unwrap();
+        let mut body = request.into_body();
+        loop {
+            match body.data().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return told.send(error.reason()).unwrap(),
+                None => return told.send(None).unwrap(),
+            }
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    thread::spawn(move || runtime.block_on(serve));
+    (address, reason)
+}
+
 #[test]
-fn a_stream_that_is_never_ended_dies_with_its_guest() {
+fn a_stream_that_is_never_ended_is_cancelled_with_its_guest() {
     let rig = rig("rpc 5000", "request");
+    let (address, reason) = watched();
     let mut client = rig.proxy.client();
-    client.send("GET / HTTP/1.1\r\nhost: a.test\r\nx-grpc: open\r\n\r\n");
-    rig.server.wait_for("heard two");
+    client.send(&format!("GET / HTTP/1.1\r\nhost: a.test\r\nx-grpc: open\r\nx-grpc-to: {address}\r\n\r\n"));
+    assert_eq!(reason.recv_timeout(Duration::from_secs(20)).unwrap(), None);
     drop(client);
-    rig.server.wait_for("stream cancelled");
+    assert_eq!(reason.recv_timeout(Duration::from_secs(20)).unwrap(), Some(h2::Reason::CANCEL));
 }
 
 #[test]

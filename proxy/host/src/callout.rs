@@ -85,7 +85,7 @@ pub enum GrpcEvent {
     },
 }
 
-/// Takes what comes back on a gRPC call. False: nobody listens any more, and the call should be cancelled.
+/// Takes what comes back on a gRPC call. False: nobody listens any more; a call that should end then is dropped by the host.
 pub type GrpcEvents = Box<dyn FnMut(GrpcEvent) -> bool + Send>;
 
 /// The sending half of a gRPC call. Dropping it cancels the call.

@@ -113,15 +113,10 @@ async fn exchange(callouts: &Callouts, call: GrpcCall, messages: Messages, event
         events(GrpcEvent::Trailers(head.headers));
         return end;
     }
-    if !events(GrpcEvent::Metadata(head.headers)) {
-        return nobody();
-    }
+    // Also when nobody hears it: a call that its filter closed goes on until all that was sent has arrived, and one that
+    // was cancelled ends with this task.
+    events(GrpcEvent::Metadata(head.headers));
     receive(body, events).await
-}
-
-/// What nobody hears any more.
-fn nobody() -> End {
-    (0, String::new())
 }
 
 async fn receive(mut body: Incoming, events: &mut GrpcEvents) -> End {
@@ -138,9 +133,7 @@ async fn receive(mut body: Incoming, events: &mut GrpcEvents) -> End {
                     match decoder.next() {
                         Ok(None) => break,
                         Ok(Some(message)) => {
-                            if !events(GrpcEvent::Message(message)) {
-                                return nobody();
-                            }
+                            events(GrpcEvent::Message(message));
                         }
                         Err(end) => return end,
                     }
@@ -274,8 +267,8 @@ impl HttpBody for Messages {
                 Some(Ok(Frame::data(message)))
             }
             Some(None) => None,
-            // An end that was not said: the server has to see that the call was cancelled.
-            None => Some(Err("the filter cancelled the call".into())),
+            // An end that was not said: the server has to see that the call was cancelled, by the code that says so.
+            None => Some(Err(h2::Error::from(h2::Reason::CANCEL).into())),
         })
     }
 }
