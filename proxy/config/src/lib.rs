@@ -25,6 +25,7 @@ mod net;
 mod node;
 mod payload;
 pub mod plan;
+mod quarantine;
 mod reader;
 mod redact;
 mod route;

@@ -117,6 +117,8 @@ pub struct Filter {
     pub on_headers_stop_iteration: bool,
     /// Budgets and caps.
     pub limits: Limits,
+    /// When it is taken out of service because it crashes.
+    pub quarantine: Quarantine,
     /// What the filter may ask of the host.
     pub capabilities: Capabilities,
     /// Position of the filter's key.
@@ -152,6 +154,21 @@ pub enum OnError {
     FailOpen,
 }
 
+/// When a filter that crashes is taken out of service, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The least crashes within `window` that take it out; 0 never does (default 10).
+    pub crashes: usize,
+    /// Time in which crashes count together (default 30s).
+    pub window: Duration,
+    /// Of the exchanges in that time, so many in a hundred must have met one (default 50).
+    pub percent: u32,
+    /// Time before the first probe (default 1s); each failed one doubles it.
+    pub period: Duration,
+    /// The longest time between two probes (default 60s).
+    pub max_period: Duration,
+}
+
 /// Budgets and caps of one filter; all are enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -161,6 +178,10 @@ pub struct Limits {
     pub cpu_per_request: Duration,
     /// CPU time of start and configure together (default 1s).
     pub cpu_start: Duration,
+    /// CPU time a second of all its guests together; `None` sets no limit.
+    pub cpu_share: Option<Duration>,
+    /// A callback that takes more CPU time is told of (default: half of `cpu_per_call`).
+    pub cpu_warn: Duration,
     /// Linear memory of one guest, bytes (default 64MiB).
     pub memory: usize,
     /// Bytes of a body that may be held for this filter in one direction (default 1MiB).

@@ -29,6 +29,7 @@ impl fmt::Debug for Filter {
             on_error,
             on_headers_stop_iteration,
             limits,
+            quarantine,
             capabilities,
             at,
         } = self;
@@ -45,6 +46,7 @@ impl fmt::Debug for Filter {
             .field("on_error", on_error)
             .field("on_headers_stop_iteration", on_headers_stop_iteration)
             .field("limits", limits)
+            .field("quarantine", quarantine)
             .field("capabilities", capabilities)
             .field("at", at)
             .finish()

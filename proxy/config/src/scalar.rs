@@ -95,6 +95,31 @@ impl<const MIN: u64, const MAX: u64> Shape for Int<MIN, MAX> {
     }
 }
 
+/// A number of cores, in parts.
+pub(crate) struct Cores(pub(crate) f64);
+
+impl Shape for Cores {
+    fn title() -> String {
+        "a number of cores from 0.01 to 1024".into()
+    }
+    fn schema() -> Value {
+        or_variable(json!({ "type": "number", "minimum": 0.01, "maximum": 1024 }))
+    }
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let help = "`0.5` is half a core";
+        let Kind::Scalar(scalar) = &node.kind else { return cx.mismatch(node, &Self::title(), help) };
+        let Typed::Number(number) = scalar.loose() else { return cx.mismatch(node, &Self::title(), help) };
+        match number.as_f64().filter(|cores| (0.01..=1024.0).contains(cores)) {
+            Some(cores) => Some(Self(cores)),
+            None => cx.error(
+                node.at,
+                format!("`{}` is out of range", scalar.shown()),
+                format!("it takes {}", Self::title()),
+            ),
+        }
+    }
+}
+
 /// A share from 0.0 to 1.0.
 pub(crate) struct Share(pub(crate) f64);
 

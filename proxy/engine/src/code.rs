@@ -1,10 +1,16 @@
 //! A module: its bytes checked, named by digest and compiled.
 
-use std::fmt;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Engine, Facts};
+use crate::{
+    Engine, Facts, Sandbox,
+    snapshot::{NoSnapshot, Original},
+};
 
 /// Largest module that is read, bytes. Compiling costs about one CPU second for each MiB of code.
 pub const MAX_MODULE_BYTES: usize = 64 << 20;
@@ -68,6 +74,7 @@ pub enum CodeError {
 pub struct Code {
     module: wasmtime::Module,
     digest: Digest,
+    original: Result<Original, NoSnapshot>,
 }
 
 impl Code {
@@ -77,12 +84,39 @@ impl Code {
     /// [`CodeError`] with a sentence that says what the bytes are instead.
     pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, CodeError> {
         Facts::read(bytes)?;
-        let module =
-            wasmtime::Module::new(engine.wasmtime(), bytes).map_err(|e| CodeError::Compile(format!("{e:#}")))?;
-        Ok(Self { module, digest: Digest::of(bytes) })
+        let original = Err(NoSnapshot::new(&"it was not compiled for that"));
+        Ok(Self { module: module(engine, bytes)?, digest: Digest::of(bytes), original })
     }
 
-    /// What it was compiled from.
+    /// As [`Code::compile`], for guests that are to be made into modules by [`Code::snapshot`], where that can be done.
+    ///
+    /// # Errors
+    /// As [`Code::compile`].
+    pub fn compile_recording(engine: &Engine, bytes: &[u8]) -> Result<Self, CodeError> {
+        Facts::read(bytes)?;
+        match guarded(|| Original::record(bytes)) {
+            Ok((original, recording)) => {
+                Ok(Self { module: module(engine, &recording)?, digest: Digest::of(bytes), original: Ok(original) })
+            }
+            Err(why) => Ok(Self { original: Err(why), ..Self::compile(engine, bytes)? }),
+        }
+    }
+
+    /// Compiles what a guest of this code is now: its instances begin where the guest stands, with its memory and its
+    /// globals. Takes as long as compiling the module did.
+    ///
+    /// # Errors
+    /// [`NoSnapshot`] when the module changes its tables, or the guest is not one of this code.
+    pub fn snapshot<T: Send + Sync>(&self, engine: &Engine, guest: &mut Sandbox<T>) -> Result<Self, NoSnapshot> {
+        let original = self.original.as_ref().map_err(Clone::clone)?;
+        let instance = guest.instance().ok_or_else(|| NoSnapshot::new(&"there is no guest"))?;
+        let bytes = guarded(|| original.with_state(guest.store(), instance))?;
+        let module = module(engine, &bytes).map_err(|e| NoSnapshot::new(&e))?;
+        let original = Err(NoSnapshot::new(&"it is a snapshot itself"));
+        Ok(Self { module, digest: self.digest, original })
+    }
+
+    /// What it was compiled from; that of the original for a snapshot.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -91,4 +125,13 @@ impl Code {
     pub fn module(&self) -> &wasmtime::Module {
         &self.module
     }
+}
+
+fn module(engine: &Engine, bytes: &[u8]) -> Result<wasmtime::Module, CodeError> {
+    wasmtime::Module::new(engine.wasmtime(), bytes).map_err(|e| CodeError::Compile(format!("{e:#}")))
+}
+
+/// The rewriting trusts that modules are as compilers make them; one that is not must not take the process down.
+fn guarded<R>(rewrite: impl FnOnce() -> Result<R, NoSnapshot>) -> Result<R, NoSnapshot> {
+    catch_unwind(AssertUnwindSafe(rewrite)).unwrap_or_else(|_| Err(NoSnapshot::new(&"the module cannot be rewritten")))
 }

@@ -1,6 +1,6 @@
 //! How a guest died. Every Wasmtime error is classified here and nowhere else.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -28,6 +28,12 @@ pub struct Crash {
     pub message: String,
     /// Guest frames, innermost first, as `module!function` where names are known; at most 32.
     pub frames: Vec<String>,
+    /// CPU time that the call was granted.
+    pub budget: Duration,
+    /// CPU time that it used.
+    pub used: Duration,
+    /// Bytes of the guest's linear memory.
+    pub memory: usize,
 }
 
 /// The error by which a host function ends a guest that asked to exit.
@@ -57,7 +63,12 @@ impl Crash {
             CrashKind::MemoryExceeded => format!("the memory ceiling was reached, then: {}", root_text(error, trap)),
             _ => root_text(error, trap),
         };
-        Self { kind, message, frames }
+        Self { kind, message, frames, ..Self::unmeasured(kind) }
+    }
+
+    fn unmeasured(kind: CrashKind) -> Self {
+        let (message, frames) = (String::new(), Vec::new());
+        Self { kind, message, frames, budget: Duration::ZERO, used: Duration::ZERO, memory: 0 }
     }
 
     /// A panic of the host's own code below a guest call.
@@ -67,7 +78,7 @@ impl Crash {
             .map(|s| (*s).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".to_owned());
-        Self { kind: CrashKind::HostPanic, message: format!("a hostcall panicked: {text}"), frames: Vec::new() }
+        Self { message: format!("a hostcall panicked: {text}"), ..Self::unmeasured(CrashKind::HostPanic) }
     }
 }
 

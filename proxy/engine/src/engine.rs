@@ -97,6 +97,8 @@ fn config(options: &EngineOptions) -> Config {
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .native_unwind_info(false)
         .memory_init_cow(true)
+        // Snapshots of guests are sparse; below this they are still mapped and not copied.
+        .memory_guaranteed_dense_image_size(64 << 20)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
         .wasm_multi_memory(false)

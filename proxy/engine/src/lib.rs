@@ -3,7 +3,7 @@
 //! This crate knows no Proxy-Wasm word: it runs any core module, with any state `T` in its store.
 //!
 //! * [`Engine`]: one for the process; pooling allocator, epoch ticker.
-//! * [`Code`]: a compiled module with its digest; [`Facts`]: what a module says about itself, read without compiling.
+//! * [`Code`]: a compiled module with its digest, and the snapshot of a guest as a module; [`Facts`]: what a module says about itself, read without compiling.
 //! * [`Sandbox`]: one instance with its store, its [`Limits`] and its deadline.
 //! * [`Crash`]: how a guest died, classified here and nowhere else.
 
@@ -13,6 +13,7 @@ mod engine;
 mod facts;
 mod limits;
 mod sandbox;
+mod snapshot;
 mod ticker;
 
 pub use code::{Code, CodeError, Digest, MAX_MODULE_BYTES};
@@ -21,3 +22,4 @@ pub use engine::{Engine, EngineError, EngineOptions};
 pub use facts::{Facts, Import, ImportKind};
 pub use limits::Limits;
 pub use sandbox::{Inside, Sandbox};
+pub use snapshot::NoSnapshot;

@@ -7,7 +7,9 @@ use std::{
 };
 
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{Instance, InstancePre, Store, TypedFunc, UpdateDeadline, WasmParams, WasmResults};
+use wasmtime::{
+    Instance, InstancePre, Memory, ModuleExport, Store, TypedFunc, UpdateDeadline, WasmParams, WasmResults,
+};
 
 use crate::{Crash, Engine, Limits, limits::Limiter, ticker, ticker::Pulse};
 
@@ -28,13 +30,38 @@ impl<T> Inside<T> {
 }
 
 /// The CPU budget of the call that runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Budget {
     granted: Duration,
-    /// The thread's CPU clock at the first tick of this call. Reading it costs a system call, so calls that end
-    /// before the first tick (nearly all) never do.
-    since: Option<Duration>,
+    /// When the call began.
+    began: Instant,
+    /// What the thread's CPU clock showed then, known from the first tick of the call on. Reading it costs a system call,
+    /// so calls that end before their first tick (nearly all) never do.
+    clock: Option<Duration>,
     exceeded: bool,
+}
+
+impl Budget {
+    fn new(granted: Duration) -> Self {
+        Self { granted, began: Instant::now(), clock: None, exceeded: false }
+    }
+
+    /// Whether the budget is used up; asked at each tick.
+    fn tick(&mut self) -> bool {
+        let now = thread_cpu();
+        // The first tick comes at most one tick after the call began. What passed beyond that was another thread's time.
+        let began = *self.clock.get_or_insert_with(|| now.saturating_sub(self.began.elapsed().min(ticker::TICK)));
+        self.exceeded = now.saturating_sub(began) >= self.granted;
+        self.exceeded
+    }
+
+    /// CPU time since the call began. Of one that saw no tick, the time that passed: the difference is small.
+    fn used(&self) -> Duration {
+        match self.clock {
+            Some(began) => thread_cpu().saturating_sub(began),
+            None => self.began.elapsed(),
+        }
+    }
 }
 
 /// One instance with its store.
@@ -47,22 +74,14 @@ pub struct Sandbox<T: 'static> {
 impl<T: Send + Sync + 'static> Sandbox<T> {
     /// An empty store with limits; nothing of the guest has run yet.
     pub fn new(engine: &Engine, data: T, limits: Limits) -> Self {
-        let inside = Inside { data, limiter: Limiter::new(limits), budget: Budget::default(), pulse: engine.pulse() };
+        let inside =
+            Inside { data, limiter: Limiter::new(limits), budget: Budget::new(Duration::ZERO), pulse: engine.pulse() };
         let mut store = Store::new(engine.wasmtime(), inside);
         store.limiter(|inside| &mut inside.limiter);
         store.epoch_deadline_callback(|mut context| {
             let inside = context.data_mut();
             inside.pulse.mark();
-            let now = thread_cpu();
-            match inside.budget.since {
-                None => inside.budget.since = Some(now),
-                Some(since) if now.saturating_sub(since) >= inside.budget.granted => {
-                    inside.budget.exceeded = true;
-                    return Ok(UpdateDeadline::Interrupt);
-                }
-                Some(_) => {}
-            }
-            Ok(UpdateDeadline::Continue(1))
+            Ok(if inside.budget.tick() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
         });
         Self { store, instance: None, used: Duration::ZERO }
     }
@@ -99,28 +118,22 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     ) -> Result<R, Crash> {
         let store = &mut self.store;
         let inside = store.data_mut();
-        inside.budget = Budget { granted: budget, since: None, exceeded: false };
+        inside.budget = Budget::new(budget);
         inside.limiter.refused = false;
         inside.pulse.mark();
         store.set_epoch_deadline(1);
-        let began = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| run(store)));
-        self.used = began.elapsed();
-        // A call that saw a tick may have waited for the processor meanwhile, which is not its fault.
-        if let Some(since) = self.store.data().budget.since {
-            self.used = self.used.min(ticker::TICK + thread_cpu().saturating_sub(since));
-        }
-        match result {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                let inside = self.store.data();
-                Err(Crash::from_error(&error, inside.budget.exceeded, inside.limiter.refused))
-            }
-            Err(payload) => Err(Crash::host_panic(&*payload)),
-        }
+        self.used = self.store.data().budget.used();
+        let inside = self.store.data();
+        let crash = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => Crash::from_error(&error, inside.budget.exceeded, inside.limiter.refused),
+            Err(payload) => Crash::host_panic(&*payload),
+        };
+        Err(Crash { budget, used: self.used, memory: inside.limiter.memory, ..crash })
     }
 
-    /// Time that the last call took: CPU time, but for calls shorter than a tick, whose difference is small.
+    /// CPU time of the last call; of one shorter than a tick the time that passed, whose difference is small.
     pub fn last_used(&self) -> Duration {
         self.used
     }
@@ -128,6 +141,22 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     /// Bytes of linear memory now.
     pub fn memory_bytes(&self) -> usize {
         self.store.data().limiter.memory
+    }
+
+    /// The instance, once there is one.
+    pub(crate) fn instance(&self) -> Option<Instance> {
+        self.instance
+    }
+
+    /// An exported function of the instance; `None` for another type, or when there is no instance of that module.
+    pub fn function<P: WasmParams, R: WasmResults>(&mut self, export: &ModuleExport) -> Option<TypedFunc<P, R>> {
+        let export = self.instance?.get_module_export(&mut self.store, export)?;
+        export.into_func()?.typed(&self.store).ok()
+    }
+
+    /// An exported memory of the instance, as [`Sandbox::function`].
+    pub fn memory(&mut self, export: &ModuleExport) -> Option<Memory> {
+        self.instance?.get_module_export(&mut self.store, export)?.into_memory()
     }
 
     /// The store, for resolving exports.

@@ -18,8 +18,8 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use sluice_host::{
-    Callout, Chain, CrashReport, Direction, Done, EngineOptions, Exchange, FilterSpec, Grants, Host, Isolation, Job,
-    Link, LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, Step,
+    Callout, Chain, CrashReport, Direction, Done, EngineOptions, Exchange, FilterSpec, Host, Isolation, Job, Link,
+    LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, SlowReport, Step,
 };
 use tower::{Service, ServiceExt, service_fn};
 
@@ -45,6 +45,10 @@ impl Outside for Room {
     fn log(&self, line: &LogLine<'_>) {
         println!("  {} says: {}", line.filter, line.message);
     }
+    fn slow(&self, report: &SlowReport<'_>) {
+        println!("  {} took {:?} in {}", report.filter, report.used, report.phase.name());
+    }
+
     fn crashed(&self, report: &CrashReport<'_>) {
         println!("  {} died in {}: {}", report.filter, report.phase.name(), report.crash);
     }
@@ -124,22 +128,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let host = Host::new(EngineOptions { max_guests: 8, ..EngineOptions::default() }, Arc::new(Room(Instant::now())))?;
     let filter = host.load(
         &FilterSpec {
-            name: "filter".to_owned(),
-            code: host.compile(&fs::read(&module)?)?,
-            root_id: String::new(),
-            vm_id: String::new(),
-            vm_config: String::new(),
             configs: vec![arguments.next().unwrap_or_default()],
-            env: Default::default(),
-            isolation: Isolation::Shared,
-            fail_open: false,
-            stop_iteration: false,
-            cpu_per_call: Duration::from_millis(50),
-            cpu_per_request: Duration::from_millis(200),
-            cpu_start: Duration::from_secs(2),
-            memory: 64 << 20,
-            body_buffer: 1 << 20,
-            grants: Grants::default(),
+            ..FilterSpec::new("filter", host.compile(&fs::read(&module)?, Isolation::Shared)?)
         },
         1,
     )?;

@@ -62,6 +62,16 @@ impl Calls {
         self.open.len() >= MAX_OPEN
     }
 
+    /// The number of the last call.
+    pub(crate) fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// Numbers begin behind this one.
+    pub(crate) fn go_on_from(&mut self, last: u32) {
+        self.last = last;
+    }
+
     /// Notes a call and gives it a number that no call under way has, and never 0.
     pub(crate) fn begin(&mut self, context: u32, kind: Kind) -> u32 {
         loop {

@@ -12,12 +12,14 @@ use std::{
 use crate::{
     Answer, Event, GrpcEvent, Outside,
     calls::Told,
-    pool::Place,
+    place::Place,
     state::{Outgoing, State},
 };
 
 /// What a gRPC call ends in when a paused stream has too much to read already (`RESOURCE_EXHAUSTED`).
 const EXHAUSTED: u32 = 8;
+/// How long an event waits when its filter has used up its share of the processor.
+const SHARE_PAUSE: Duration = Duration::from_millis(100);
 
 /// One guest, wherever it is in its life.
 #[derive(Clone)]
@@ -116,7 +118,17 @@ impl Address {
     }
 
     fn queue(&self, root: u32, queue: u32) {
-        self.enter(|place, number| place.enter(number)?.run(|guest| guest.queue_ready(root, queue)));
+        self.enter(|place, number| {
+            let mut entered = place.enter(number)?;
+            if !entered.guest()?.is_over_share() {
+                return entered.run(|guest| guest.queue_ready(root, queue));
+            }
+            // The items stay where they are meanwhile.
+            let again = self.clone();
+            let outside = &entered.guest()?.state().services.outside;
+            outside.later(SHARE_PAUSE, Box::new(move || again.queue(root, queue)));
+            Some(())
+        });
     }
 
     fn enter(&self, f: impl FnOnce(&Arc<Place>, u64) -> Option<()>) -> bool {

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, Step, Token, pool::Place};
+use crate::{Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, Step, Token, place::Place};
 
 /// One exchange's way through a chain. Dropping it ends every context it opened.
 pub struct Exchange {
@@ -46,6 +46,8 @@ struct Lease {
     place: Arc<Place>,
     number: u64,
     context: u32,
+    /// How this exchange ends decides whether the filter is back in service.
+    probe: bool,
 }
 
 /// What a filter holds back in one direction.

@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sluice_abi::{AbiVersion, hostcalls::Hostcall};
-use sluice_engine::{Code, Crash, Digest, Limits};
-use wasmtime::InstancePre;
+use sluice_engine::{Code, Digest};
 
-use crate::{CrashReport, Phase, host::Services, pool::Pool, state::Held};
+use crate::{Quarantine, Usage, blueprint::Blueprint, pool::Pool};
 
 /// What is needed to load a filter.
 #[derive(Clone)]
@@ -38,6 +37,12 @@ pub struct FilterSpec {
     pub cpu_per_request: Duration,
     /// CPU time of start and configure together.
     pub cpu_start: Duration,
+    /// CPU time a second of all its guests together; `None` sets no limit.
+    pub cpu_share: Option<Duration>,
+    /// A callback that takes more CPU time than this is told of.
+    pub cpu_warn: Duration,
+    /// When it is taken out of service.
+    pub quarantine: Quarantine,
     /// Bytes of linear memory of one guest.
     pub memory: usize,
     /// Bytes of a body that may be held in one direction.
@@ -46,8 +51,36 @@ pub struct FilterSpec {
     pub grants: Grants,
 }
 
+impl FilterSpec {
+    /// A filter with an empty configuration, the default grants, and the limits of a small one: 10 ms of CPU a call, 50 ms
+    /// an exchange, 1 s to start, 64 MiB of memory, 1 MiB of held body.
+    pub fn new(name: impl Into<String>, code: Code) -> Self {
+        Self {
+            name: name.into(),
+            code,
+            root_id: String::new(),
+            vm_id: String::new(),
+            vm_config: String::new(),
+            configs: vec![String::new()],
+            env: BTreeMap::new(),
+            isolation: Isolation::Shared,
+            fail_open: false,
+            stop_iteration: false,
+            cpu_per_call: Duration::from_millis(10),
+            cpu_per_request: Duration::from_millis(50),
+            cpu_start: Duration::from_secs(1),
+            cpu_share: None,
+            cpu_warn: Duration::from_millis(5),
+            quarantine: Quarantine::default(),
+            memory: 64 << 20,
+            body_buffer: 1 << 20,
+            grants: Grants::default(),
+        }
+    }
+}
+
 /// Which guest a request meets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Isolation {
     /// One guest for each worker shard, many requests in it.
     #[default]
@@ -137,25 +170,6 @@ pub(crate) struct Identity {
     pub(crate) body_buffer: usize,
 }
 
-/// What all guests of a filter are built from.
-pub(crate) struct Blueprint {
-    pub(crate) engine: sluice_engine::Engine,
-    pub(crate) pre: InstancePre<Held>,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) services: Arc<Services>,
-    pub(crate) limits: Limits,
-    pub(crate) cpu_per_call: Duration,
-    pub(crate) cpu_start: Duration,
-}
-
-impl Blueprint {
-    /// Tells of a guest of this filter that died.
-    pub(crate) fn crashed(&self, phase: Phase, crash: &Crash) {
-        let identity = &self.identity;
-        self.services.outside.crashed(&CrashReport { filter: &identity.name, digest: identity.digest, phase, crash });
-    }
-}
-
 /// One configured filter.
 pub struct Filter {
     pub(crate) blueprint: Arc<Blueprint>,
@@ -215,6 +229,16 @@ impl Filter {
         self.exports
     }
 
+    /// What it did and cost since it was loaded.
+    pub fn usage(&self) -> Usage {
+        self.blueprint.meter.usage()
+    }
+
+    /// Whether it is out of service after too many crashes.
+    pub fn is_quarantined(&self) -> bool {
+        self.blueprint.health.is_out()
+    }
+
     /// Number of root contexts, one for each configuration.
     pub fn roots(&self) -> usize {
         self.blueprint.identity.configs.len()
@@ -224,7 +248,7 @@ impl Filter {
 /// The last exchange is over and no configuration names the filter any more.
 impl Drop for Filter {
     fn drop(&mut self) {
-        self.pool.end(&self.blueprint);
+        self.pool.end();
     }
 }
 

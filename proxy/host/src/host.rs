@@ -5,13 +5,18 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use sluice_abi::AbiVersion;
 use sluice_engine::{Code, Digest, Engine, EngineOptions, Limits, Sandbox};
-use wasmtime::{ExternType, FuncType, Linker, Module};
+use wasmtime::{ExternType, FuncType, InstancePre, Linker, Module};
 
 use crate::{
-    Exports, Filter, FilterSpec, Grants, HostError, LoadError, Outside,
-    filter::{Blueprint, Identity},
+    Exports, Filter, FilterSpec, Grants, HostError, Isolation, LoadError, Outside,
+    blueprint::{Blueprint, Slow},
+    filter::Identity,
+    health::Health,
+    image::Image,
     linker,
+    meter::Meter,
     pool::Pool,
+    share::Share,
     shared::{Metrics, Queues, SharedData},
     state::{Held, State},
 };
@@ -55,12 +60,15 @@ impl Host {
         self.services.metrics.samples()
     }
 
-    /// Compiles a module and checks that it is a filter. Takes CPU seconds for large modules.
+    /// Compiles a module for guests of this isolation and checks that it is a filter. Takes CPU seconds for large modules.
     ///
     /// # Errors
     /// [`LoadError`] that says what is wrong with it.
-    pub fn compile(&self, bytes: &[u8]) -> Result<Code, LoadError> {
-        let code = Code::compile(&self.engine, bytes)?;
+    pub fn compile(&self, bytes: &[u8], isolation: Isolation) -> Result<Code, LoadError> {
+        let code = match isolation {
+            Isolation::Shared => Code::compile(&self.engine, bytes)?,
+            Isolation::Request => Code::compile_recording(&self.engine, bytes)?,
+        };
         abi_version(code.module())?;
         self.linker_for(code.module())?;
         Ok(code)
@@ -84,21 +92,28 @@ impl Host {
             grants: spec.grants.clone(),
             body_buffer: spec.body_buffer,
         };
-        let pre = match self.linker_for(module)? {
-            Some(own) => own.instantiate_pre(module),
-            None => self.linker.instantiate_pre(module),
-        };
         let blueprint = Arc::new(Blueprint {
             engine: self.engine.clone(),
-            pre: pre.map_err(|e| LoadError::MissingImports(vec![format!("{e:#}")]))?,
+            image: Image::of(self.link(module)?)?,
             identity: Arc::new(identity),
             services: self.services.clone(),
             limits: Limits { memory: spec.memory, ..Limits::default() },
             cpu_per_call: spec.cpu_per_call,
             cpu_start: spec.cpu_start,
+            meter: Meter::new(spec.cpu_share.map(Share::new)),
+            health: Health::new(spec.quarantine),
+            slow: Slow::new(spec.cpu_warn),
         });
-        let pool = Pool::build(&blueprint, spec.isolation, shards)?;
+        let pool = Pool::build(&blueprint, spec.isolation, shards, &spec.code, |module| self.link(module))?;
         Ok(Arc::new(Filter::new(blueprint, pool, spec, exports(module))))
+    }
+
+    fn link(&self, module: &Module) -> Result<InstancePre<Held>, LoadError> {
+        let pre = match self.linker_for(module)? {
+            Some(own) => own.instantiate_pre(module),
+            None => self.linker.instantiate_pre(module),
+        };
+        pre.map_err(|e| LoadError::MissingImports(vec![format!("{e:#}")]))
     }
 
     /// Checks every import. A linker of the module's own when it imports functions of WASI that few modules do.

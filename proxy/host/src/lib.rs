@@ -8,6 +8,7 @@
 //! I/O; the message is lent to the guest for one callback, never shared.
 
 mod answered;
+mod blueprint;
 mod body;
 mod callbacks;
 mod callout;
@@ -21,18 +22,24 @@ mod filter;
 mod foreign;
 mod guest;
 mod head;
+mod health;
 mod host;
 mod hostcalls;
+mod image;
 mod inbox;
 mod linker;
 mod memory;
 mod message;
+mod meter;
 mod outside;
 mod parts;
+mod place;
 mod pool;
+mod share;
 mod shared;
 mod state;
 mod step;
+mod thread;
 mod wasi;
 
 pub use body::Body;
@@ -44,10 +51,12 @@ pub use error::{HostError, LoadError};
 pub use exchange::{Exchange, Outcome, Ran};
 pub use filter::{Exports, Filter, FilterSpec, Grants, Isolation};
 pub use head::{Fields, Head, InvalidHeader, RequestFields, RequestHead, ResponseFields, ResponseHead, TrailersHead};
+pub use health::Quarantine;
 pub use host::Host;
 pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
-pub use outside::{CrashReport, Job, LogLine, Outside};
+pub use meter::{PhaseUsage, Usage};
+pub use outside::{CrashReport, Job, LogLine, Outside, SlowReport};
 pub use parts::{RequestParts, ResponseParts};
 pub use shared::MetricSample;
 pub use step::{Fault, Phase, Reply, Step, Token};

@@ -30,6 +30,9 @@ pub trait Outside: Send + Sync + 'static {
     /// Tells of a guest that died.
     fn crashed(&self, report: &CrashReport<'_>);
 
+    /// Tells of a callback that took long.
+    fn slow(&self, report: &SlowReport<'_>);
+
     /// Runs a job after some time, on a thread that serves no requests, never before this call returns. A job enters a
     /// guest, which is bounded by the filter's limits.
     fn later(&self, delay: Duration, job: Job);
@@ -93,8 +96,27 @@ pub struct CrashReport<'a> {
     pub digest: Digest,
     /// In which callback.
     pub phase: Phase,
-    /// How.
+    /// How, with its budget and what it used.
     pub crash: &'a Crash,
+    /// `x-request-id` of the request that it was treating.
+    pub request_id: Option<&'a str>,
+}
+
+/// A callback that took long and was let end.
+#[derive(Debug, Clone, Copy)]
+pub struct SlowReport<'a> {
+    /// The filter's name in the configuration.
+    pub filter: &'a str,
+    /// Which version of it.
+    pub digest: Digest,
+    /// Which callback.
+    pub phase: Phase,
+    /// CPU time that it took.
+    pub used: Duration,
+    /// CPU time that it was granted.
+    pub budget: Duration,
+    /// How many others since the last report were not told of: there is one a second at most.
+    pub more: u64,
 }
 
 /// Escapes control characters, so that no guest writes a line that looks like another's.

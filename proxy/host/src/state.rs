@@ -58,6 +58,8 @@ pub(crate) struct State {
     pub(crate) writable: Writable,
     /// What the running callback asked for.
     pub(crate) asked: Asked,
+    /// Roots that said that they are done with what they needed time for.
+    pub(crate) done: Vec<u32>,
     /// Half lines on standard output and error.
     pub(crate) stdio: Stdio,
     /// The last line the guest logged, for error texts.
@@ -116,8 +118,6 @@ pub(crate) struct Asked {
     pub(crate) resume_response: bool,
     /// Close the stream.
     pub(crate) close: bool,
-    /// Roots that are done with what they needed time for.
-    pub(crate) done: Vec<u32>,
 }
 
 impl State {
@@ -144,6 +144,7 @@ impl State {
             outgoing: Vec::new(),
             writable: Writable::default(),
             asked: Asked::default(),
+            done: Vec::new(),
             stdio: Stdio::default(),
             last_log: String::new(),
             refused: 0,

@@ -59,6 +59,18 @@ pub enum Token {
 }
 
 impl Token {
+    /// Every token.
+    pub const ALL: [Self; 8] = [
+        Self::Trap,
+        Self::CpuExceeded,
+        Self::MemoryExceeded,
+        Self::StartFailed,
+        Self::BodyTooLarge,
+        Self::CalloutFailed,
+        Self::Quarantined,
+        Self::PausedTooLong,
+    ];
+
     /// The token as it is written everywhere.
     pub const fn name(self) -> &'static str {
         match self {
@@ -132,6 +144,32 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 22] = [
+        Self::Instantiate,
+        Self::Start,
+        Self::Configure,
+        Self::Create,
+        Self::RequestHeaders,
+        Self::RequestBody,
+        Self::RequestTrailers,
+        Self::ResponseHeaders,
+        Self::ResponseBody,
+        Self::ResponseTrailers,
+        Self::NewConnection,
+        Self::DownstreamData,
+        Self::UpstreamData,
+        Self::DownstreamClose,
+        Self::UpstreamClose,
+        Self::Done,
+        Self::Log,
+        Self::Delete,
+        Self::Tick,
+        Self::Queue,
+        Self::Callout,
+        Self::Grpc,
+    ];
+
     /// The name in logs, spans and metrics.
     pub const fn name(self) -> &'static str {
         match self {

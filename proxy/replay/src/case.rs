@@ -147,6 +147,8 @@ pub struct Limits {
     pub cpu_per_call_ms: u64,
     pub cpu_per_request_ms: u64,
     pub cpu_start_ms: u64,
+    pub cpu_share_ms: Option<u64>,
+    pub cpu_warn_ms: u64,
     pub memory_mib: usize,
     pub body_buffer: usize,
 }
@@ -157,6 +159,8 @@ impl Default for Limits {
             cpu_per_call_ms: 5_000,
             cpu_per_request_ms: 20_000,
             cpu_start_ms: 20_000,
+            cpu_share_ms: None,
+            cpu_warn_ms: 5_000,
             memory_mib: 64,
             body_buffer: 1 << 20,
         }

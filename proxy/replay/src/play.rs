@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One for the process: each module is compiled once, however many cases use it.
 pub struct Player {
     host: Host,
-    codes: Mutex<HashMap<Digest, Code>>,
+    codes: Mutex<HashMap<(Digest, Isolation), Code>>,
 }
 
 impl Player {
@@ -56,11 +56,15 @@ impl Player {
         isolation: Isolated,
         read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
     ) -> Result<Report, String> {
+        let isolation = match isolation {
+            Isolated::Shared => Isolation::Shared,
+            Isolated::Request => Isolation::Request,
+        };
         let mut report = Report::default();
         let mut links = Vec::new();
         for wanted in &case.filters {
             let bytes = read(&wanted.module)?;
-            let loaded = match self.compile(&bytes) {
+            let loaded = match self.compile(&bytes, isolation) {
                 Ok(code) => self.host.load(&spec(wanted, code, isolation)?, 1),
                 Err(error) => Err(error),
             };
@@ -84,14 +88,14 @@ impl Player {
         Ok(report)
     }
 
-    fn compile(&self, bytes: &[u8]) -> Result<Code, LoadError> {
+    fn compile(&self, bytes: &[u8], isolation: Isolation) -> Result<Code, LoadError> {
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = Digest::of(bytes);
-        if let Some(code) = codes.get(&digest) {
+        if let Some(code) = codes.get(&(digest, isolation)) {
             return Ok(code.clone());
         }
-        let code = self.host.compile(bytes)?;
-        codes.insert(digest, code.clone());
+        let code = self.host.compile(bytes, isolation)?;
+        codes.insert((digest, isolation), code.clone());
         Ok(code)
     }
 
@@ -167,7 +171,7 @@ fn facts(case: &Case, number: usize) -> ExchangeFacts {
     }
 }
 
-fn spec(wanted: &Use, code: Code, isolation: Isolated) -> Result<FilterSpec, String> {
+fn spec(wanted: &Use, code: Code, isolation: Isolation) -> Result<FilterSpec, String> {
     let limits = &wanted.limits;
     let hostcalls = match &wanted.hostcalls {
         None => Grants::default().hostcalls,
@@ -180,17 +184,12 @@ fn spec(wanted: &Use, code: Code, isolation: Isolated) -> Result<FilterSpec, Str
             .try_fold(0, |all, bit| bit.map(|bit| all | bit))?,
     };
     Ok(FilterSpec {
-        name: wanted.name.clone().unwrap_or_else(|| wanted.module.clone()),
-        code,
         root_id: wanted.root_id.clone(),
         vm_id: wanted.vm_id.clone(),
         vm_config: wanted.vm_config.clone(),
         configs: if wanted.configs.is_empty() { vec![wanted.config.clone()] } else { wanted.configs.clone() },
         env: wanted.env.clone(),
-        isolation: match isolation {
-            Isolated::Shared => Isolation::Shared,
-            Isolated::Request => Isolation::Request,
-        },
+        isolation,
         fail_open: wanted.fail_open,
         stop_iteration: wanted.on_headers_stop_iteration,
         cpu_per_call: Duration::from_millis(limits.cpu_per_call_ms),
@@ -206,5 +205,8 @@ fn spec(wanted: &Use, code: Code, isolation: Isolated) -> Result<FilterSpec, Str
             callouts: Some(wanted.callouts.clone()),
             shared_data: wanted.shared_data.clone(),
         },
+        cpu_share: limits.cpu_share_ms.map(Duration::from_millis),
+        cpu_warn: Duration::from_millis(limits.cpu_warn_ms),
+        ..FilterSpec::new(wanted.name.as_ref().unwrap_or(&wanted.module), code)
     })
 }

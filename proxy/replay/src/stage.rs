@@ -3,7 +3,9 @@
 
 use std::{cell::RefCell, fmt, time::Duration};
 
-use sluice_host::{Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside};
+use sluice_host::{
+    Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside, SlowReport,
+};
 
 use crate::{Scripted, Sent, line};
 
@@ -182,6 +184,15 @@ impl Outside for Stage {
     fn crashed(&self, report: &CrashReport<'_>) {
         let text = format!("{} in {}: {:?}: {}", report.filter, report.phase.name(), report.crash.kind, report.crash);
         TAPE.with_borrow_mut(|tape| tape.crashes.push(text));
+    }
+
+    fn slow(&self, report: &SlowReport<'_>) {
+        // What it used is not the same in every run; the budget is.
+        let text = format!("slow in {}: above the warning of its budget of {:?}", report.phase.name(), report.budget);
+        let message = text;
+        TAPE.with_borrow_mut(|tape| {
+            tape.lines.push(Line { level: LogLevel::Warn, filter: report.filter.into(), context: 0, message });
+        });
     }
 
     fn later(&self, delay: Duration, job: Job) {

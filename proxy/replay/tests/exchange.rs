@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use proptest::prelude::*;
 use sluice_host::{
-    Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Grants, Host, Isolation, Link,
-    LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, Step, TrailersHead,
+    Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Host, Isolation, Link, LogLevel,
+    LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, SlowReport, Step, TrailersHead,
 };
 
 /// A guest that pauses and continues by chance, passes every byte, and logs `c` and `d` for each context of a stream.
@@ -97,6 +97,7 @@ impl Outside for Ledger {
             _ => {}
         }
     }
+    fn slow(&self, _: &SlowReport<'_>) {}
     fn crashed(&self, _: &CrashReport<'_>) {}
 }
 
@@ -122,29 +123,21 @@ fn code(manner: Manner) -> Code {
             .replace("PAUSE", &manner.pause.to_string())
             .replace("POKE", &manner.poke.to_string())
             .replace("TRAP", &manner.trap.to_string());
-        HOST.compile(&wat::parse_str(text).expect("valid text")).expect("a filter")
+        HOST.compile(&wat::parse_str(text).expect("valid text"), Isolation::Request).expect("a filter")
     };
     codes.entry(manner).or_insert_with(make).clone()
 }
 
 fn filter(name: String, manner: Manner, isolation: Isolation) -> Arc<Filter> {
     let spec = FilterSpec {
-        name,
-        code: code(manner),
-        root_id: String::new(),
-        vm_id: String::new(),
-        vm_config: String::new(),
-        configs: vec![String::new()],
-        env: Default::default(),
         isolation,
         fail_open: true,
-        stop_iteration: false,
         cpu_per_call: Duration::from_secs(10),
         cpu_per_request: Duration::from_secs(60),
         cpu_start: Duration::from_secs(10),
+        cpu_warn: Duration::from_secs(10),
         memory: 1 << 20,
-        body_buffer: 1 << 20,
-        grants: Grants::default(),
+        ..FilterSpec::new(name, code(manner))
     };
     HOST.load(&spec, 1).expect("it loads")
 }

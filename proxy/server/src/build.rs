@@ -9,7 +9,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use sluice_config::plan::{self, Grant, Plan};
-use sluice_host::{Chain, Code, Digest, Filter, FilterSpec, Grants, Host, Hostcall, Isolation, Link, RouteFacts};
+use sluice_host::{
+    Chain, Code, Digest, Filter, FilterSpec, Grants, Host, Hostcall, Isolation, Link, Quarantine, RouteFacts,
+};
 
 use crate::{
     load::{FilterProblem, Place, RunError},
@@ -28,7 +30,7 @@ pub(crate) struct Loaded {
 /// Loads every filter of a plan. Goes on after a failure, so that all of them are told at once.
 pub(crate) fn filters(host: &Host, plan: &Plan, file: &Path, shards: usize) -> Vec<Result<Loaded, FilterProblem>> {
     let uses = configurations(plan);
-    let mut compiled: HashMap<Digest, Code> = HashMap::new();
+    let mut compiled: HashMap<(Digest, Isolation), Code> = HashMap::new();
     plan.filters
         .iter()
         .zip(uses)
@@ -153,20 +155,28 @@ fn compile(
     host: &Host,
     filter: &plan::Filter,
     bytes: &[u8],
-    compiled: &mut HashMap<Digest, Code>,
+    compiled: &mut HashMap<(Digest, Isolation), Code>,
 ) -> Result<Code, String> {
+    let isolation = isolation(filter);
     let digest = Digest::of(bytes);
     if let Some(wanted) = &filter.digest
         && *wanted != digest.to_string()
     {
         return Err(format!("has the digest sha256:{digest}, the configuration wants sha256:{wanted}"));
     }
-    if let Some(code) = compiled.get(&digest) {
+    if let Some(code) = compiled.get(&(digest, isolation)) {
         return Ok(code.clone());
     }
-    let code = host.compile(bytes).map_err(|e| e.to_string())?;
-    compiled.insert(digest, code.clone());
+    let code = host.compile(bytes, isolation).map_err(|e| e.to_string())?;
+    compiled.insert((digest, isolation), code.clone());
     Ok(code)
+}
+
+fn isolation(filter: &plan::Filter) -> Isolation {
+    match filter.isolation {
+        plan::Isolation::Shared => Isolation::Shared,
+        plan::Isolation::Request => Isolation::Request,
+    }
 }
 
 fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<FilterSpec, String> {
@@ -178,19 +188,24 @@ fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<Filte
         vm_config: filter.vm_config.clone(),
         configs,
         env: filter.env.clone(),
-        isolation: match filter.isolation {
-            plan::Isolation::Shared => Isolation::Shared,
-            plan::Isolation::Request => Isolation::Request,
-        },
+        isolation: isolation(filter),
         fail_open: filter.on_error == plan::OnError::FailOpen,
         stop_iteration: filter.on_headers_stop_iteration,
         cpu_per_call: filter.limits.cpu_per_call,
         cpu_per_request: filter.limits.cpu_per_request,
         cpu_start: filter.limits.cpu_start,
+        cpu_share: filter.limits.cpu_share,
+        cpu_warn: filter.limits.cpu_warn,
+        quarantine: quarantine(&filter.quarantine),
         memory: filter.limits.memory,
         body_buffer: filter.limits.body_buffer,
         grants: grants(&filter.capabilities)?,
     })
+}
+
+fn quarantine(planned: &plan::Quarantine) -> Quarantine {
+    let plan::Quarantine { crashes, window, percent, period, max_period } = *planned;
+    Quarantine { crashes, window, percent, period, max_period }
 }
 
 fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {

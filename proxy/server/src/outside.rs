@@ -6,7 +6,9 @@ use std::{
 };
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use sluice_host::{Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside};
+use sluice_host::{
+    Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside, SlowReport,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{callout::Callouts, grpc};
@@ -75,8 +77,25 @@ impl Outside for Machine {
             digest = %report.digest.short(),
             phase = report.phase.name(),
             kind = sluice_host::Token::from(report.crash.kind).name(),
+            budget_us = micros(report.crash.budget),
+            used_us = micros(report.crash.used),
+            memory = report.crash.memory,
+            request_id = report.request_id,
             "the guest died: {}",
             report.crash
+        );
+    }
+
+    fn slow(&self, report: &SlowReport<'_>) {
+        tracing::warn!(
+            target: "filter",
+            filter = report.filter,
+            digest = %report.digest.short(),
+            phase = report.phase.name(),
+            budget_us = micros(report.budget),
+            used_us = micros(report.used),
+            more = report.more,
+            "a callback took longer than `limits.cpu_warn`"
         );
     }
 
@@ -109,6 +128,10 @@ impl Drop for Machine {
             std::mem::replace(&mut self.background, runtime).shutdown_background();
         }
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Fills a buffer from the kernel; it can only be short while the machine boots, and is asked again then.

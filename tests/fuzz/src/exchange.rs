@@ -25,7 +25,7 @@ static HOST: LazyLock<Host> =
     LazyLock::new(|| Host::new(EngineOptions::default(), Arc::new(World)).expect("the host can be set up"));
 static CODE: LazyLock<Code> = LazyLock::new(|| {
     let bytes = fs::read(PROBE).expect("run `tools/build-guests.sh fixtures` first");
-    HOST.compile(&bytes).expect("a filter")
+    HOST.compile(&bytes, Isolation::Shared).expect("a filter")
 });
 
 /// What a filter may do so that the promise can be kept.
@@ -43,12 +43,8 @@ fn grants(promise: Promise) -> Grants {
 fn filter(number: usize, promise: Promise) -> Result<Arc<Filter>, LoadError> {
     let how = world::byte();
     let spec = FilterSpec {
-        name: format!("filter {number}"),
-        code: CODE.clone(),
-        root_id: String::new(),
         // Two namespaces, and little in them: they outlive the filters.
         vm_id: if how & 1 == 0 { String::new() } else { "v".into() },
-        vm_config: String::new(),
         configs: vec![String::new(); usize::from(how >> 1 & 1) + 1],
         env: [("SCRIPT".to_owned(), "*: chaos".to_owned())].into(),
         isolation: if how & 4 == 0 { Isolation::Shared } else { Isolation::Request },
@@ -59,7 +55,9 @@ fn filter(number: usize, promise: Promise) -> Result<Arc<Filter>, LoadError> {
         cpu_start: Duration::from_secs(20),
         memory: 16 << 20,
         body_buffer: if promise == Promise::Nothing { 64 } else { 1 << 20 },
+        cpu_warn: Duration::from_secs(20),
         grants: grants(promise),
+        ..FilterSpec::new(format!("filter {number}"), CODE.clone())
     };
     HOST.load(&spec, 1)
 }

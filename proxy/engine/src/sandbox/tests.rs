@@ -34,6 +34,7 @@ fn crash(text: &str) -> Crash {
 fn an_endless_loop_ends_with_its_budget() {
     let crash = crash("(module (func $spin (export \"f\") (loop br 0)))");
     assert_eq!(crash.kind, CrashKind::CpuExceeded);
+    assert!(crash.budget == BUDGET && crash.used >= BUDGET, "{crash:?}");
     assert!(crash.frames[0].contains("spin"), "{:?}", crash.frames);
 }
 

@@ -7,10 +7,12 @@ use sluice_engine::Crash;
 
 use super::{Exchange, Held, Lease, Outcome, Slot, Stopped, Verdict};
 use crate::{
-    Answer, Body, Direction, Event, Fault, Inbox, LogLine, Message, Phase, Token,
+    Answer, Body, Direction, Event, Fault, Inbox, LoadError, Message, Phase, Token,
     guest::Guest,
+    health::Admission,
     inbox::Parked,
-    pool::{Entered, Place},
+    outside::escape,
+    place::{Entered, Place},
     state::Writable,
     wasi,
 };
@@ -94,20 +96,23 @@ impl Exchange {
         };
         let filter = &link.filter;
         let blueprint = &filter.blueprint;
-        let started = |error: Option<&crate::LoadError>| {
+        blueprint.meter.exchange();
+        let admission = blueprint.health.admit(|| blueprint.services.outside.monotonic());
+        if admission == Admission::Refused {
+            return Err(Token::Quarantined);
+        }
+        // An exchange that was let in is bounded by its own budget and goes on to its end.
+        if blueprint.is_over_share() {
+            return Err(Token::CpuExceeded);
+        }
+        let not_started = |error: Option<&LoadError>| {
             if let Some(error) = error {
-                let text = format!("cannot start a new guest: the module {error}");
-                blueprint.services.outside.log(&LogLine {
-                    filter: filter.name(),
-                    level: sluice_abi::LogLevel::Error,
-                    message: &crate::outside::escape(text.as_bytes()),
-                    context: 0,
-                });
+                blueprint.not_started(error);
             }
             Token::StartFailed
         };
-        let place = filter.pool.pick(blueprint).map_err(|e| started(Some(&e)))?;
-        let mut entered = place.enter_any().map_err(|e| started(e.as_ref()))?;
+        let place = filter.pool.pick(blueprint).map_err(|e| not_started(Some(&e)))?;
+        let mut entered = place.enter_any().map_err(|e| not_started(e.as_ref()))?;
         let number = entered.number();
         let Some(guest) = entered.guest() else { return Err(Token::StartFailed) };
         let created = guest.create_context(link.configuration, filter.cpu_per_request);
@@ -116,16 +121,20 @@ impl Exchange {
         match created {
             Ok(context) => {
                 drop(entered);
-                slot.guest = Some(Lease { place, number, context });
+                slot.guest = Some(Lease { place, number, context, probe: admission == Admission::Probe });
                 Ok(())
             }
             Err(crash) => {
-                entered.bury();
-                drop(entered);
-                blueprint.crashed(Phase::Create, &crash);
+                entered.died(Phase::Create, &crash, self.request_id().as_deref());
                 Err(crash.kind.into())
             }
         }
+    }
+
+    /// What the request is called in logs, by its own `x-request-id`.
+    fn request_id(&self) -> Option<String> {
+        let head = self.message.as_ref()?.request.as_ref()?;
+        head.value(b"x-request-id").map(|id| escape(id).into_owned())
     }
 
     /// Brings what came on a call to the filter that made it, with this exchange's message in hand: the filter may
@@ -185,12 +194,8 @@ impl Exchange {
     }
 
     /// A guest died under a callback of this exchange.
-    pub(super) fn crashed(&mut self, index: usize, mut entered: Entered<'_>, phase: Phase, crash: &Crash) -> Verdict {
-        entered.bury();
-        drop(entered);
-        if let Some(link) = self.chain.links().get(index) {
-            link.filter.blueprint.crashed(phase, crash);
-        }
+    pub(super) fn crashed(&mut self, index: usize, entered: Entered<'_>, phase: Phase, crash: &Crash) -> Verdict {
+        entered.died(phase, crash, self.request_id().as_deref());
         self.failed(index, crash.kind.into(), phase)
     }
 
@@ -201,10 +206,7 @@ impl Exchange {
             && let Some(guest) = entered.guest()
             && let Err((phase, crash)) = guest.end_context(lease.context)
         {
-            entered.bury();
-            if let Some(link) = self.chain.links().get(index) {
-                link.filter.blueprint.crashed(phase, &crash);
-            }
+            entered.died(phase, &crash, self.request_id().as_deref());
         }
         self.failed(index, Token::CpuExceeded, phase)
     }
@@ -252,12 +254,13 @@ impl Exchange {
         guest.state().message_of = lease.context;
         let result = guest.end_context(lease.context);
         self.message = guest.state().message.take();
-        if let Err((phase, crash)) = result {
-            entered.bury();
-            drop(entered);
-            if let Some(link) = self.chain.links().get(index) {
-                link.filter.blueprint.crashed(phase, &crash);
-            }
+        match result {
+            Ok(()) => entered.well(),
+            Err((phase, crash)) => return entered.died(phase, &crash, self.request_id().as_deref()),
+        }
+        drop(entered);
+        if let Some(link) = self.chain.links().get(index).filter(|_| lease.probe) {
+            link.filter.blueprint.recovered();
         }
     }
 }

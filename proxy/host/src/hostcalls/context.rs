@@ -17,6 +17,6 @@ pub(crate) fn proxy_done(state: &mut State) -> Result<(), Status> {
     let root = state.effective_root().filter(|root| root.ending).ok_or(Status::NotFound)?;
     root.ending = false;
     let id = root.id;
-    state.asked.done.push(id);
+    state.done.push(id);
     Ok(())
 }

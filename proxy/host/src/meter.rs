@@ -1,0 +1,175 @@
+//! What a filter's callbacks cost: counted for every call, by phase, in a part of its own for each thread.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::{Phase, Token, share::Share, thread::thread_number};
+
+/// Parts that threads count in; with more threads than this some share one.
+const PARTS: usize = 16;
+/// The last but one bucket ends at 2^17 us, about 131 ms.
+const BUCKETS: usize = 19;
+
+/// Counts of one filter.
+pub(crate) struct Meter {
+    parts: Box<[Part]>,
+    pub(crate) share: Option<Share>,
+}
+
+/// One thread's counts, on cache lines of their own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Part {
+    exchanges: AtomicU64,
+    phases: [Counts; Phase::ALL.len()],
+    crashes: [AtomicU64; Token::ALL.len()],
+}
+
+#[derive(Default)]
+struct Counts {
+    nanos: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
+}
+
+impl Meter {
+    pub(crate) fn new(share: Option<Share>) -> Self {
+        Self { parts: (0..PARTS).map(|_| Part::default()).collect(), share }
+    }
+
+    fn part(&self) -> Option<&Part> {
+        self.parts.get(thread_number() % PARTS)
+    }
+
+    /// One exchange more met the filter.
+    pub(crate) fn exchange(&self) {
+        if let Some(part) = self.part() {
+            part.exchanges.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// One callback took this CPU time.
+    #[inline]
+    pub(crate) fn ran(&self, phase: Phase, used: Duration, now: impl FnOnce() -> Duration) {
+        let Some(counts) = self.part().and_then(|part| part.phases.get(phase as usize)) else { return };
+        let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        counts.nanos.fetch_add(nanos, Relaxed);
+        if let Some(bucket) = counts.buckets.get(bucket(nanos)) {
+            bucket.fetch_add(1, Relaxed);
+        }
+        if let Some(share) = &self.share {
+            share.spend(now(), nanos);
+        }
+    }
+
+    /// One guest died of this.
+    pub(crate) fn crashed(&self, token: Token) {
+        if let Some(count) = self.part().and_then(|part| part.crashes.get(token as usize)) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Exchanges since the filter was loaded.
+    pub(crate) fn exchanges(&self) -> u64 {
+        self.parts.iter().map(|part| part.exchanges.load(Relaxed)).sum()
+    }
+
+    /// All counts, as they are now.
+    pub(crate) fn usage(&self) -> Usage {
+        let sum = |of: &dyn Fn(&Part) -> u64| self.parts.iter().map(of).sum::<u64>();
+        let phases = Phase::ALL.into_iter().enumerate().map(|(at, phase)| {
+            let counts = |part: &Part, of: &dyn Fn(&Counts) -> u64| part.phases.get(at).map_or(0, of);
+            let nanos = sum(&|part| counts(part, &|c| c.nanos.load(Relaxed)));
+            let bucket = |b: usize| sum(&|part| counts(part, &|c| c.buckets.get(b).map_or(0, |n| n.load(Relaxed))));
+            PhaseUsage { phase, cpu: Duration::from_nanos(nanos), buckets: (0..BUCKETS).map(bucket).collect() }
+        });
+        let crashes = Token::ALL.into_iter().enumerate();
+        Usage {
+            exchanges: self.exchanges(),
+            phases: phases.filter(|phase| phase.calls() > 0).collect(),
+            crashes: crashes
+                .map(|(at, token)| (token, sum(&|part| part.crashes.get(at).map_or(0, |n| n.load(Relaxed)))))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+        }
+    }
+}
+
+/// Bucket 0 ends at 1 us, each other one at twice the end of the one before, the last never.
+fn bucket(nanos: u64) -> usize {
+    let micros = nanos.div_ceil(1000);
+    let doublings = u64::BITS - micros.saturating_sub(1).leading_zeros();
+    (doublings as usize).min(BUCKETS - 1)
+}
+
+/// What a filter did and cost since it was loaded.
+#[derive(Debug, Clone)]
+pub struct Usage {
+    /// Exchanges and connections that met it.
+    pub exchanges: u64,
+    /// Phases in which it ran.
+    pub phases: Vec<PhaseUsage>,
+    /// Deaths of its guests by kind.
+    pub crashes: Vec<(Token, u64)>,
+}
+
+/// What the callbacks of one phase cost.
+#[derive(Debug, Clone)]
+pub struct PhaseUsage {
+    /// Which callbacks.
+    pub phase: Phase,
+    /// CPU time of all of them.
+    pub cpu: Duration,
+    /// How many took how long: at most 1 us, 2 us, 4 us and so on up to 131 ms, and more.
+    pub buckets: Vec<u64>,
+}
+
+impl PhaseUsage {
+    /// How many there were.
+    pub fn calls(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// The longest time that this bucket counts; `None` for the last, which has no end.
+    pub fn bound(bucket: usize) -> Option<Duration> {
+        (bucket + 1 < BUCKETS).then(|| Duration::from_micros(1 << bucket))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_holds_what_is_at_most_its_bound() {
+        for (nanos, expected) in [(0, 0), (1000, 0), (1001, 1), (2000, 1), (2001, 2), (4000, 2), (u64::MAX, 18)] {
+            assert_eq!(bucket(nanos), expected, "{nanos} ns");
+        }
+        for b in 0..BUCKETS - 1 {
+            let bound = PhaseUsage::bound(b).expect("a bound");
+            let nanos = u64::try_from(bound.as_nanos()).expect("small");
+            assert_eq!((bucket(nanos), bucket(nanos + 1)), (b, b + 1));
+        }
+        assert_eq!(PhaseUsage::bound(BUCKETS - 1), None);
+    }
+
+    #[test]
+    fn counts_of_all_threads_are_one_sum() {
+        let meter = Meter::new(None);
+        std::thread::scope(|scope| {
+            for _ in 0..40 {
+                scope.spawn(|| {
+                    meter.exchange();
+                    meter.ran(Phase::RequestHeaders, Duration::from_micros(3), || Duration::ZERO);
+                    meter.crashed(Token::Trap);
+                });
+            }
+        });
+        let usage = meter.usage();
+        assert_eq!((usage.exchanges, usage.crashes), (40, vec![(Token::Trap, 40)]));
+        let [phase] = &usage.phases[..] else { panic!("{:?}", usage.phases) };
+        assert_eq!((phase.phase, phase.calls(), phase.cpu), (Phase::RequestHeaders, 40, Duration::from_micros(120)));
+        assert_eq!(phase.buckets[2], 40);
+    }
+}
