@@ -110,7 +110,7 @@ fn a_stream_that_is_never_ended_is_cancelled_with_its_guest() {
     let rig = rig("rpc 5000", "request");
     let (address, reason) = watched();
     let mut client = rig.proxy.client();
-    client.send(&format!("GET / HTTP/1.1\r\nhost: a.test\r\nx-grpc: open\r\nx-grpc-to: {address}\r\n\r\n"));
+    client.send(format!("GET / HTTP/1.1\r\nhost: a.test\r\nx-grpc: open\r\nx-grpc-to: {address}\r\n\r\n"));
     assert_eq!(reason.recv_timeout(Duration::from_secs(20)).unwrap(), None);
     drop(client);
     assert_eq!(reason.recv_timeout(Duration::from_secs(20)).unwrap(), Some(h2::Reason::CANCEL));
