@@ -32,7 +32,7 @@ impl Guest {
     /// [`LoadError`] that says in which step and how.
     pub(crate) fn build(blueprint: &Blueprint) -> Result<Self, LoadError> {
         let state = State::new(blueprint.identity.clone(), blueprint.services.clone());
-        let mut sandbox = Sandbox::new(&blueprint.engine, state, blueprint.limits);
+        let mut sandbox = Sandbox::new(&blueprint.engine, state, blueprint.limits.clone());
         let mut budget = StartBudget(blueprint.cpu_start);
         let instance = sandbox
             .instantiate(&blueprint.pre, budget.left())
