@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use crate::{
     declare::{choice, section},
     grant::{Callouts, Listed},
+    limits::Limits,
     node::Node,
     payload::{EnvValue, Payload},
     plan::{self, Isolation, OnError, Position},
     reader::Cx,
     scalar::{FilePath, Free, Text},
     shape::{Map, Shape, or_variable},
-    units::{GIB, HOUR, KIB, Size, Time},
 };
 
 section! {
@@ -54,22 +54,6 @@ section! {
         build: Option<FilePath>,
         /// Reserved for OCI registries; not supported yet.
         oci: Option<NotYet>,
-    }
-}
-
-section! {
-    /// Budgets and caps of one filter
-    Limits {
-        /// CPU time of one callback.
-        cpu_per_call: Time<1, HOUR> = "10ms",
-        /// CPU time of all callbacks of one request.
-        cpu_per_request: Time<1, HOUR> = "50ms",
-        /// CPU time of start and configure together.
-        cpu_start: Time<1, HOUR> = "1s",
-        /// Memory of one guest.
-        memory: Size<{ 64 * KIB }, { 4 * GIB }> = "64MiB",
-        /// Bytes of a body that may be held for this filter, in each direction.
-        body_buffer: Size<0, { 4 * GIB }> = "1MiB",
     }
 }
 
@@ -159,7 +143,6 @@ impl Filter {
             // `one_source` has said so.
             _ => return None,
         };
-        let Limits { cpu_per_call, cpu_per_request, cpu_start, memory, body_buffer, .. } = self.limits;
         let Capabilities { hostcalls, wasi, callouts, properties, foreign, shared_data, .. } = self.capabilities;
         Some(plan::Filter {
             name,
@@ -173,13 +156,7 @@ impl Filter {
             isolation: self.isolation,
             on_error: self.on_error,
             on_headers_stop_iteration: self.on_headers_stop_iteration,
-            limits: plan::Limits {
-                cpu_per_call: cpu_per_call.0,
-                cpu_per_request: cpu_per_request.0,
-                cpu_start: cpu_start.0,
-                memory: memory.0,
-                body_buffer: body_buffer.0,
-            },
+            limits: self.limits.plan()?,
             capabilities: plan::Capabilities {
                 hostcalls: hostcalls.0,
                 wasi: wasi.0,
