@@ -18,8 +18,9 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use sluice_host::{
-    Callout, Chain, CrashReport, Direction, Done, EngineOptions, Exchange, FilterSpec, Grants, Host, Isolation, Job,
-    Link, LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, Step,
+    Callout, CapReport, Caps, Chain, CrashReport, Direction, Done, EngineOptions, Exchange, FilterSpec, Grants, Host,
+    Isolation, Job, Link, LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts,
+    Step,
 };
 use tower::{Service, ServiceExt, service_fn};
 
@@ -47,6 +48,9 @@ impl Outside for Room {
     }
     fn crashed(&self, report: &CrashReport<'_>) {
         println!("  {} died in {}: {}", report.filter, report.phase.name(), report.crash);
+    }
+    fn capped(&self, report: &CapReport<'_>) {
+        println!("  {} met a cap: {report}", report.filter);
     }
     // Work beside requests needs threads; this room has none, so ticks do not come and callouts are refused.
     fn later(&self, _delay: Duration, _job: Job) {}
@@ -138,7 +142,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             cpu_per_request: Duration::from_millis(200),
             cpu_start: Duration::from_secs(2),
             memory: 64 << 20,
-            body_buffer: 1 << 20,
+            caps: Caps::default(),
             grants: Grants::default(),
         },
         1,

@@ -7,7 +7,14 @@ use sluice_abi::{AbiVersion, hostcalls::Hostcall};
 use sluice_engine::{Code, Crash, Digest, Limits};
 use wasmtime::InstancePre;
 
-use crate::{CrashReport, Phase, host::Services, pool::Pool, state::Held};
+use crate::{
+    Cap, Caps, CrashReport, Phase,
+    caps::{Bound, Full, Told},
+    host::Services,
+    pool::Pool,
+    shared::Account,
+    state::Held,
+};
 
 /// What is needed to load a filter.
 #[derive(Clone)]
@@ -40,8 +47,8 @@ pub struct FilterSpec {
     pub cpu_start: Duration,
     /// Bytes of linear memory of one guest.
     pub memory: usize,
-    /// Bytes of a body that may be held in one direction.
-    pub body_buffer: usize,
+    /// Everything else that is limited.
+    pub caps: Caps,
     /// What it may call.
     pub grants: Grants,
 }
@@ -134,7 +141,10 @@ pub(crate) struct Identity {
     /// `K=V`.
     pub(crate) env: Vec<String>,
     pub(crate) grants: Grants,
-    pub(crate) body_buffer: usize,
+    pub(crate) caps: Caps,
+    /// What it keeps in the shared state.
+    pub(crate) account: Arc<Account>,
+    pub(crate) told: Told,
 }
 
 /// What all guests of a filter are built from.
@@ -153,6 +163,12 @@ impl Blueprint {
     pub(crate) fn crashed(&self, phase: Phase, crash: &Crash) {
         let identity = &self.identity;
         self.services.outside.crashed(&CrashReport { filter: &identity.name, digest: identity.digest, phase, crash });
+    }
+
+    /// Tells of a body of this filter that is too large to be held.
+    pub(crate) fn body_too_large(&self) {
+        let full = Full(Cap::BodyBuffer, Bound::Own, self.identity.caps.body_buffer);
+        self.identity.capped(&*self.services.outside, full);
     }
 }
 
@@ -213,6 +229,16 @@ impl Filter {
     /// What of the callback table matters to an embedder.
     pub fn exports(&self) -> Exports {
         self.exports
+    }
+
+    /// How often each cap was met since a filter of this name was loaded first.
+    pub fn capped(&self) -> impl Iterator<Item = (Cap, u64)> + '_ {
+        Cap::ALL.iter().map(|cap| (*cap, self.blueprint.identity.account.hits(*cap)))
+    }
+
+    /// Bytes of linear memory of all guests together; `None` when there is no ceiling for it.
+    pub fn memory_total(&self) -> Option<usize> {
+        self.blueprint.limits.total.as_ref().map(|total| total.used())
     }
 
     /// Number of root contexts, one for each configuration.

@@ -13,7 +13,7 @@ use crate::{
     calls::Kind,
     errands::Address,
     filter::Blueprint,
-    state::{Asked, Outgoing, Root, State, Writable},
+    state::{Asked, Logged, Outgoing, Root, State, Writable},
     wasi,
 };
 
@@ -403,6 +403,7 @@ fn enter(state: &mut State, phase: Phase, context: u32) {
     state.current = context;
     state.effective = context;
     state.asked = Asked::default();
+    state.logged = Logged::default();
     if !phase.is_stream() {
         state.writable = Writable::default();
     }

@@ -1,10 +1,12 @@
 //! State that outlives requests and generations: shared data, queues and the metrics that filters define.
 
+mod account;
 mod kv;
 mod metrics;
 mod queues;
 
+pub(crate) use account::{Account, Accounts};
 pub(crate) use kv::{Refused, SharedData};
 pub use metrics::MetricSample;
-pub(crate) use metrics::{Defined, MetricError, Metrics};
+pub(crate) use metrics::{Defined, MetricError, Metrics, NotDefined, TooMany};
 pub(crate) use queues::{Queues, Registrant};

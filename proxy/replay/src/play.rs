@@ -197,7 +197,7 @@ fn spec(wanted: &Use, code: Code, isolation: Isolated) -> Result<FilterSpec, Str
         cpu_per_request: Duration::from_millis(limits.cpu_per_request_ms),
         cpu_start: Duration::from_millis(limits.cpu_start_ms),
         memory: limits.memory_mib << 20,
-        body_buffer: limits.body_buffer,
+        caps: limits.caps(),
         grants: Grants {
             hostcalls,
             wasi: wanted.wasi.clone(),

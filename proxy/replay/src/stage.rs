@@ -3,7 +3,9 @@
 
 use std::{cell::RefCell, fmt, time::Duration};
 
-use sluice_host::{Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside};
+use sluice_host::{
+    Callout, CapReport, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside,
+};
 
 use crate::{Scripted, Sent, line};
 
@@ -182,6 +184,14 @@ impl Outside for Stage {
     fn crashed(&self, report: &CrashReport<'_>) {
         let text = format!("{} in {}: {:?}: {}", report.filter, report.phase.name(), report.crash.kind, report.crash);
         TAPE.with_borrow_mut(|tape| tape.crashes.push(text));
+    }
+
+    // Among the lines of the filter, where it stands in the server's log too.
+    fn capped(&self, report: &CapReport<'_>) {
+        let message = report.to_string();
+        TAPE.with_borrow_mut(|tape| {
+            tape.lines.push(Line { level: LogLevel::Warn, filter: report.filter.into(), context: 0, message });
+        });
     }
 
     fn later(&self, delay: Duration, job: Job) {

@@ -13,8 +13,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use proptest::prelude::*;
 use sluice_host::{
-    Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Grants, Host, Isolation, Link,
-    LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, Step, TrailersHead,
+    CapReport, Caps, Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Grants, Host,
+    Isolation, Link, LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, Step,
+    TrailersHead,
 };
 
 /// A guest that pauses and continues by chance, passes every byte, and logs `c` and `d` for each context of a stream.
@@ -98,6 +99,7 @@ impl Outside for Ledger {
         }
     }
     fn crashed(&self, _: &CrashReport<'_>) {}
+    fn capped(&self, _: &CapReport<'_>) {}
 }
 
 static LEDGER: LazyLock<Arc<Ledger>> = LazyLock::new(Arc::default);
@@ -143,7 +145,7 @@ fn filter(name: String, manner: Manner, isolation: Isolation) -> Arc<Filter> {
         cpu_per_request: Duration::from_secs(60),
         cpu_start: Duration::from_secs(10),
         memory: 1 << 20,
-        body_buffer: 1 << 20,
+        caps: Caps::default(),
         grants: Grants::default(),
     };
     HOST.load(&spec, 1).expect("it loads")

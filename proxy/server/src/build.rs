@@ -12,6 +12,7 @@ use sluice_config::plan::{self, Grant, Plan};
 use sluice_host::{Chain, Code, Digest, Filter, FilterSpec, Grants, Host, Hostcall, Isolation, Link, RouteFacts};
 
 use crate::{
+    limits,
     load::{FilterProblem, Place, RunError},
     route::Table,
     site::{Action, Direct, Limits, Route, Site, TcpRoute},
@@ -188,7 +189,7 @@ fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<Filte
         cpu_per_request: filter.limits.cpu_per_request,
         cpu_start: filter.limits.cpu_start,
         memory: filter.limits.memory,
-        body_buffer: filter.limits.body_buffer,
+        caps: limits::caps(&filter.limits),
         grants: grants(&filter.capabilities)?,
     })
 }

@@ -6,7 +6,9 @@ use std::{
 };
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use sluice_host::{Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside};
+use sluice_host::{
+    Callout, CapReport, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{callout::Callouts, grpc};
@@ -77,6 +79,20 @@ impl Outside for Machine {
             kind = sluice_host::Token::from(report.crash.kind).name(),
             "the guest died: {}",
             report.crash
+        );
+    }
+
+    fn capped(&self, report: &CapReport<'_>) {
+        tracing::warn!(
+            target: "filter",
+            filter = report.filter,
+            digest = %report.digest.short(),
+            cap = report.cap.token(),
+            setting = report.setting,
+            limit = report.limit,
+            hits = report.hits,
+            "{}",
+            report.cap.what()
         );
     }
 

@@ -13,8 +13,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_host::{
-    Callout, CalloutResponse, CrashKind, CrashReport, Done, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink, Job, LogLevel,
-    LogLine, Outside,
+    Callout, CalloutResponse, CapReport, CrashKind, CrashReport, Done, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink, Job,
+    LogLevel, LogLine, Outside,
 };
 
 /// Most jobs that one passing of time does: a filter may ask for a job in every job.
@@ -188,6 +188,8 @@ impl Outside for World {
             _ => {}
         });
     }
+
+    fn capped(&self, _: &CapReport<'_>) {}
 
     fn crashed(&self, report: &CrashReport<'_>) {
         TAPE.with_borrow_mut(|tape| {
