@@ -2,6 +2,7 @@
 
 mod account;
 mod kv;
+mod labels;
 mod metrics;
 mod queues;
 

@@ -8,7 +8,10 @@ use std::{
 use parking_lot::RwLock;
 use sluice_abi::MetricType;
 
-use super::Account;
+use super::{
+    Account,
+    labels::{ASSIGN, END, split},
+};
 use crate::caps::{Bound, Cap, Full};
 
 /// Most metrics with one name and different labels, and the longest name, bytes.
@@ -16,9 +19,6 @@ const MAX_SERIES: usize = 500;
 const MAX_NAME: usize = 512;
 /// The label of the one metric that stands for all that would be too many, as OpenTelemetry names it.
 const OVERFLOW: (&str, &str) = ("otel.metric.overflow", "true");
-/// How filters write a label into a name, between its name and its value and behind it.
-const ASSIGN: &str = "=.=";
-const END: &str = ";.;";
 
 /// Why a metric was not changed or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,33 +69,6 @@ pub struct MetricSample {
     pub value: u64,
     /// The sum of a histogram's values.
     pub sum: u64,
-}
-
-/// Cuts a name as filters of Envoy and Istio write it, `name_label=.=value;.;label=.=value;.;rest`, into the name without
-/// labels and the labels. The first label begins behind the last underscore before its value.
-fn split(name: &str) -> (Box<str>, Vec<(Box<str>, Box<str>)>) {
-    let mut base = String::new();
-    let mut labels = Vec::new();
-    let mut rest = name;
-    while let Some((before, after)) = rest.split_once(ASSIGN) {
-        let Some((value, behind)) = after.split_once(END) else { break };
-        let (prefix, label) = match before.rsplit_once('_') {
-            Some((prefix, label)) if labels.is_empty() => (prefix, label),
-            _ => ("", before),
-        };
-        if label.is_empty() {
-            break;
-        }
-        base.push_str(prefix);
-        labels.push((label.into(), value.into()));
-        rest = behind;
-    }
-    let rest = if base.is_empty() { rest.trim_start_matches('_') } else { rest };
-    if !base.is_empty() && !rest.is_empty() && !rest.starts_with('_') {
-        base.push('_');
-    }
-    base.push_str(rest);
-    if base.is_empty() { (name.into(), Vec::new()) } else { (base.into(), labels) }
 }
 
 /// Every metric.
@@ -285,26 +258,6 @@ mod tests {
         assert_eq!(m.get(99), Err(MetricError::Unknown));
         assert_eq!(m.get(0), Err(MetricError::Unknown));
         assert_eq!(define(MetricType::Gauge, ""), Err(NotDefined::Name));
-    }
-
-    #[test]
-    fn labels_are_cut_out_of_names() {
-        let cut = |name: &str| {
-            let (base, labels) = split(name);
-            let labels: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
-            format!("{base} {}", labels.join(","))
-        };
-        assert_eq!(cut("plain_name"), "plain_name ");
-        assert_eq!(cut("requests_method=.=GET;.;"), "requests method=GET");
-        assert_eq!(
-            cut("istio_reporter=.=source;.;code=.=200;.;_requests_total"),
-            "istio_requests_total reporter=source,code=200"
-        );
-        assert_eq!(cut("a=.=b;.;c"), "c a=b");
-        assert_eq!(cut("n_a=.=;.;"), "n a=");
-        for strange in ["=.=", "a=.=b", ";.;", "=.=x;.;", "a=.=x;.;"] {
-            assert!(!split(strange).0.is_empty(), "{strange}");
-        }
     }
 
     #[test]
