@@ -24,7 +24,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { max_guests: 512, max_memory: 1 << 30, max_stack: 512 << 10 }
+        Self { max_guests: 512, max_memory: 4 << 30, max_stack: 512 << 10 }
     }
 }
 

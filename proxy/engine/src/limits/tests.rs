@@ -86,3 +86,12 @@ fn each_refusal_is_named() {
     }
     assert_eq!(*notes.lock().expect("a lock"), [Refusal::TableElements; 2]);
 }
+
+#[test]
+fn a_guest_may_have_all_of_its_address_space() {
+    let engine = engine();
+    let limits = Limits { memory: 4 << 30, ..Limits::default() };
+    let (mut sandbox, grow) = start(&engine, GROWS, &limits).expect("starts");
+    assert_eq!(sandbox.call(&grow, 65_534, BUDGET).expect("runs"), 2);
+    assert_eq!(sandbox.memory_bytes(), 4 << 30);
+}
