@@ -230,21 +230,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_of_limits_has_every_cap_with_its_setting() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
-        let page = std::fs::read_to_string(path).expect("docs/limits.md is there");
-        for cap in Cap::ALL {
-            let setting = cap.setting().trim_start_matches("limits.");
-            let row = format!("`{}` |", cap.token());
-            let stands = page.lines().any(|line| line.ends_with(&row) && line.contains(&format!("| `{setting}` |")));
-            assert!(stands, "docs/limits.md has no row for {} with the token {}", cap.setting(), cap.token());
-            if cap.shared_setting() != cap.setting() {
-                assert!(page.contains(&format!("`{}`", cap.shared_setting())), "{}", cap.shared_setting());
-            }
-        }
-    }
-
-    #[test]
     fn of_a_cap_that_is_met_all_the_time_is_told_once_a_second() {
         let told = Told::default();
         let due = |ms| told.due(Cap::Queues, Duration::from_millis(ms));

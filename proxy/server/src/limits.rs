@@ -66,7 +66,8 @@ pub(crate) fn host(server: &plan::Server, file: &Path) -> Result<HostOptions, Ru
 mod tests {
     use std::path::Path;
 
-    use sluice_config::{Memory, Source, parse};
+    use sluice_config::{Memory, Source, parse, schema};
+    use sluice_host::Cap;
 
     use super::*;
 
@@ -84,5 +85,33 @@ mod tests {
         server.guests.stack = usize::MAX - FRAMES;
         let refused = host(&server, Path::new("f")).expect_err("nobody has so much").to_string();
         assert!(refused.contains("server.guests.stack: RUST_MIN_STACK gives threads a stack of"), "{refused}");
+    }
+
+    #[test]
+    fn the_page_of_limits_has_every_cap_with_its_default_range_and_token() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
+        let page = std::fs::read_to_string(path).expect("docs/limits.md is there");
+        let row = |key: &str| page.lines().find(|line| line.contains(&format!("`{key}` |"))).unwrap_or_default();
+        let schema = schema();
+        let filter = "/properties/filters/additionalProperties/properties/limits/properties";
+        for (place, before) in [
+            (filter, ""),
+            ("/properties/server/properties/shared/properties", "server.shared."),
+            ("/properties/server/properties/guests/properties", "server.guests."),
+        ] {
+            let keys = schema.pointer(place).and_then(|keys| keys.as_object()).expect("a section");
+            for (key, setting) in keys {
+                let (title, default) = (setting["title"].as_str().expect("a title"), &setting["default"]);
+                let (_, range) = title.split_once(" from ").expect("a range");
+                let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+                let row = row(&format!("{before}{key}"));
+                assert!(row.contains(&format!("| {default}")), "{before}{key}: the default is {default}: {row}");
+                assert!(row.contains(&format!("| {range}")), "{before}{key}: the range is {range}: {row}");
+            }
+        }
+        for cap in Cap::ALL {
+            let row = row(cap.setting().trim_start_matches("limits."));
+            assert!(row.ends_with(&format!("| `{}` |", cap.token())), "{} has {}: {row}", cap.setting(), cap.token());
+        }
     }
 }
