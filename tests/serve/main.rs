@@ -14,6 +14,7 @@ mod harness;
 mod behind_head;
 mod bodies;
 mod callouts;
+mod caps;
 mod chain;
 mod conf;
 mod errors;

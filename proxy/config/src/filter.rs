@@ -1,20 +1,18 @@
 //! `filters:`: where a module comes from, what it is told, what it may cost.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
     declare::{choice, section},
     grant::{Callouts, Listed},
+    limits::Limits,
     node::Node,
     payload::{EnvValue, Payload},
     plan::{self, Isolation, OnError, Position},
     quarantine::Quarantine,
     reader::Cx,
-    scalar::{Cores, FilePath, Free, Text},
+    scalar::{FilePath, Free, Text},
     shape::{Map, Shape, or_variable},
-    units::{GIB, HOUR, KIB, Size, Time},
 };
 
 section! {
@@ -59,27 +57,6 @@ section! {
         build: Option<FilePath>,
         /// Reserved for OCI registries; not supported yet.
         oci: Option<NotYet>,
-    }
-}
-
-section! {
-    /// Budgets and caps of one filter
-    Limits {
-        /// CPU time of one callback.
-        cpu_per_call: Time<1, HOUR> = "10ms",
-        /// CPU time of all callbacks of one request.
-        cpu_per_request: Time<1, HOUR> = "50ms",
-        /// CPU time of start and configure together.
-        cpu_start: Time<1, HOUR> = "1s",
-        /// CPU time of all its guests together over the last second, in cores: while it is used up, new requests get what
-        /// `on_error` says, and ticks are left out. No limit when it is not there.
-        cpu_share: Option<Cores>,
-        /// A callback that takes more CPU time is written to the log; half of `cpu_per_call` when it is not there.
-        cpu_warn: Option<Time<1, HOUR>>,
-        /// Memory of one guest.
-        memory: Size<{ 64 * KIB }, { 4 * GIB }> = "64MiB",
-        /// Bytes of a body that may be held for this filter, in each direction.
-        body_buffer: Size<0, { 4 * GIB }> = "1MiB",
     }
 }
 
@@ -169,8 +146,6 @@ impl Filter {
             // `one_source` has said so.
             _ => return None,
         };
-        let Limits { cpu_per_call, cpu_per_request, cpu_start, cpu_share, cpu_warn, memory, body_buffer, .. } =
-            self.limits;
         let Capabilities { hostcalls, wasi, callouts, properties, foreign, shared_data, .. } = self.capabilities;
         Some(plan::Filter {
             name,
@@ -184,15 +159,7 @@ impl Filter {
             isolation: self.isolation,
             on_error: self.on_error,
             on_headers_stop_iteration: self.on_headers_stop_iteration,
-            limits: plan::Limits {
-                cpu_per_call: cpu_per_call.0,
-                cpu_per_request: cpu_per_request.0,
-                cpu_start: cpu_start.0,
-                cpu_share: cpu_share.map(|cores| Duration::from_secs_f64(cores.0)),
-                cpu_warn: cpu_warn.map_or(cpu_per_call.0 / 2, |warn| warn.0),
-                memory: memory.0,
-                body_buffer: body_buffer.0,
-            },
+            limits: self.limits.plan()?,
             quarantine: self.quarantine.plan(),
             capabilities: plan::Capabilities {
                 hostcalls: hostcalls.0,

@@ -19,6 +19,7 @@ mod expand;
 mod file;
 mod filter;
 mod grant;
+mod limits;
 mod listener;
 mod matcher;
 mod net;

@@ -1,6 +1,10 @@
 //! The file as meant: plain values, every name resolved to an index, every default filled in.
 
+mod limits;
+
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+pub use limits::{Guests, Limits, Server, Shared};
 
 /// Where a value stands in the configuration text; line and column start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,23 +38,6 @@ pub struct Plan {
     pub server: Server,
     /// Files whose content stands in this plan (`{ file: … }`): a change of one is a change of the configuration.
     pub secret_files: Vec<PathBuf>,
-}
-
-/// Limits and sizes of the proxy itself (`server:`).
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Worker threads; 0 in the file means one for each core and is resolved by the server.
-    pub workers: usize,
-    /// Idle client connections are closed after this (default 60s).
-    pub keepalive: Duration,
-    /// Most bytes of request headers; more is answered 431 (default 64KiB).
-    pub max_header_bytes: usize,
-    /// Most request header fields; more is answered 431 (default 128).
-    pub max_headers: usize,
-    /// How long a stop waits for requests in flight (default 10s).
-    pub shutdown_grace: Duration,
-    /// How long a client may take to send its next bytes (default 30s).
-    pub read_timeout: Duration,
 }
 
 /// One socket.
@@ -167,25 +154,6 @@ pub struct Quarantine {
     pub period: Duration,
     /// The longest time between two probes (default 60s).
     pub max_period: Duration,
-}
-
-/// Budgets and caps of one filter; all are enforced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// CPU time of one callback (default 10ms).
-    pub cpu_per_call: Duration,
-    /// CPU time of all callbacks of one exchange (default 50ms).
-    pub cpu_per_request: Duration,
-    /// CPU time of start and configure together (default 1s).
-    pub cpu_start: Duration,
-    /// CPU time a second of all its guests together; `None` sets no limit.
-    pub cpu_share: Option<Duration>,
-    /// A callback that takes more CPU time is told of (default: half of `cpu_per_call`).
-    pub cpu_warn: Duration,
-    /// Linear memory of one guest, bytes (default 64MiB).
-    pub memory: usize,
-    /// Bytes of a body that may be held for this filter in one direction (default 1MiB).
-    pub body_buffer: usize,
 }
 
 /// What a filter may ask of the host.

@@ -11,7 +11,7 @@ use crate::{
     scalar::Int,
     shape::Shape,
     telemetry::{is_off, off},
-    units::{HOUR, KIB, MIB, SECOND, Size, Time},
+    units::{GIB, HOUR, KIB, MIB, SECOND, Size, Time},
 };
 
 section! {
@@ -29,6 +29,35 @@ section! {
         shutdown_grace: Time<0, HOUR> = "10s",
         /// How long a client may take to send its next bytes.
         read_timeout: Time<1, HOUR> = "30s",
+        /// Sizes of guests; a change of them needs a restart.
+        guests: Guests = "{}",
+        /// Room for what all filters keep together, beside the `limits` of each; a change of it needs a restart.
+        shared: Shared = "{}",
+    }
+}
+
+section! {
+    /// Sizes of guests
+    Guests {
+        /// Most guests of all filters alive at one time: one for each filter and worker, and while a new configuration
+        /// is loaded twice as many; with `isolation: request` one for each request on its way.
+        max: Int<1, 16_384> = "512",
+        /// Stack of a guest. The threads that run guests have 2 MiB in all.
+        stack: Size<{ 64 * KIB }, MIB> = "512KiB",
+    }
+}
+
+section! {
+    /// Room for what all filters keep together
+    Shared {
+        /// Bytes of shared data: keys, values, and 64 for each.
+        data: Size<0, { 64 * GIB }> = "64MiB",
+        /// Shared queues.
+        queues: Int<0, 1_000_000> = "1024",
+        /// Bytes of items in shared queues, and of the names of queues.
+        queue_bytes: Size<0, { 64 * GIB }> = "64MiB",
+        /// Metrics that filters define.
+        metrics: Int<0, 1_000_000> = "4096",
     }
 }
 
@@ -89,6 +118,13 @@ impl Server {
             max_headers: usize::try_from(self.max_headers.0).ok()?,
             shutdown_grace: self.shutdown_grace.0,
             read_timeout: self.read_timeout.0,
+            guests: plan::Guests { max: u32::try_from(self.guests.max.0).ok()?, stack: self.guests.stack.0 },
+            shared: plan::Shared {
+                data: self.shared.data.0,
+                queues: usize::try_from(self.shared.queues.0).ok()?,
+                queue_bytes: self.shared.queue_bytes.0,
+                metrics: usize::try_from(self.shared.metrics.0).ok()?,
+            },
         })
     }
 }

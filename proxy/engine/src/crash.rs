@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 /// The kind of a crash; the first five letters of trouble that operators meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,9 @@ impl Crash {
 }
 
 fn root_text(error: &wasmtime::Error, trap: Option<&Trap>) -> String {
+    if error.is::<PoolConcurrencyLimitError>() {
+        return format!("as many guests are alive as may be at one time (guests.max): {}", error.root_cause());
+    }
     let text = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);
     text.trim_start_matches("wasm trap: ").to_owned()
 }

@@ -6,7 +6,10 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
 };
 
-use crate::ticker::{self, Pulse};
+use crate::{
+    limits::MAX_TABLE,
+    ticker::{self, Pulse},
+};
 
 /// Sizes that are fixed when the process starts.
 #[derive(Debug, Clone, Copy)]
@@ -15,13 +18,13 @@ pub struct EngineOptions {
     pub max_guests: u32,
     /// Most linear memory that any one guest may be granted, bytes.
     pub max_memory: usize,
-    /// Stack of a guest, bytes. Threads that run guests need at least 1.5 MiB more.
+    /// Stack of a guest, bytes. Threads that run guests need at least 1 MiB more.
     pub max_stack: usize,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { max_guests: 512, max_memory: 1 << 30, max_stack: 512 << 10 }
+        Self { max_guests: 512, max_memory: 4 << 30, max_stack: 512 << 10 }
     }
 }
 
@@ -77,7 +80,7 @@ fn config(options: &EngineOptions) -> Config {
         .total_memories(guests)
         .total_tables(2 * guests)
         .max_tables_per_module(2)
-        .table_elements(100_000)
+        .table_elements(MAX_TABLE)
         .max_memory_size(options.max_memory)
         .max_core_instance_size(4 << 20)
         // Resetting dirty pages by hand is about twenty times cheaper than faulting them in again.

@@ -20,6 +20,6 @@ pub use code::{Code, CodeError, Digest, MAX_MODULE_BYTES};
 pub use crash::{Crash, CrashKind, GuestExit};
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use facts::{Facts, Import, ImportKind};
-pub use limits::Limits;
+pub use limits::{Limits, MAX_TABLE, MemoryTotal, Refusal};
 pub use sandbox::{Inside, Sandbox};
 pub use snapshot::NoSnapshot;

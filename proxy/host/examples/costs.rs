@@ -20,8 +20,8 @@ use std::{
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use sluice_host::{
-    Callout, Chain, CrashReport, Done, EngineOptions, FilterSpec, Host, Isolation, Job, Link, LogLevel, LogLine,
-    Outside, Quarantine, RequestHead, RequestParts, ResponseHead, ResponseParts, SlowReport,
+    Callout, CapReport, Chain, CrashReport, Done, EngineOptions, FilterSpec, Host, Isolation, Job, Link, LogLevel,
+    LogLine, Outside, Quarantine, RequestHead, RequestParts, ResponseHead, ResponseParts, SlowReport,
 };
 
 /// Never ends in the request's headers.
@@ -58,6 +58,9 @@ impl Outside for Bench {
     }
     fn crashed(&self, report: &CrashReport<'_>) {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).push(report.crash.used);
+    }
+    fn capped(&self, report: &CapReport<'_>) {
+        println!("  {report}");
     }
     fn slow(&self, _report: &SlowReport<'_>) {}
     fn later(&self, _delay: Duration, _job: Job) {}

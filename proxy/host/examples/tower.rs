@@ -18,8 +18,9 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use sluice_host::{
-    Callout, Chain, CrashReport, Direction, Done, EngineOptions, Exchange, FilterSpec, Host, Isolation, Job, Link,
-    LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, SlowReport, Step,
+    Callout, CapReport, Chain, CrashReport, Direction, Done, EngineOptions, Exchange, FilterSpec, Host, Isolation, Job,
+    Link, LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, SlowReport,
+    Step,
 };
 use tower::{Service, ServiceExt, service_fn};
 
@@ -51,6 +52,9 @@ impl Outside for Room {
 
     fn crashed(&self, report: &CrashReport<'_>) {
         println!("  {} died in {}: {}", report.filter, report.phase.name(), report.crash);
+    }
+    fn capped(&self, report: &CapReport<'_>) {
+        println!("  {} met a cap: {report}", report.filter);
     }
     // Work beside requests needs threads; this room has none, so ticks do not come and callouts are refused.
     fn later(&self, _delay: Duration, _job: Job) {}

@@ -12,8 +12,14 @@ use sluice_abi::LogLevel;
 use sluice_engine::{Crash, Engine, Limits};
 
 use crate::{
-    CrashReport, LoadError, LogLine, Phase, SlowReport, Token, filter::Identity, health::Health, host::Services,
-    image::Image, meter::Meter, outside::escape,
+    Cap, CrashReport, LoadError, LogLine, Phase, SlowReport, Token,
+    caps::{Bound, Full},
+    filter::Identity,
+    health::Health,
+    host::Services,
+    image::Image,
+    meter::Meter,
+    outside::escape,
 };
 
 /// What all guests of a filter are built from.
@@ -80,6 +86,12 @@ impl Blueprint {
         let report = CrashReport { filter: &identity.name, digest: identity.digest, phase, crash, request_id };
         self.services.outside.crashed(&report);
         self.count_crash(crash.kind.into());
+    }
+
+    /// Tells of a body of this filter that is too large to be held.
+    pub(crate) fn body_too_large(&self) {
+        let full = Full(Cap::BodyBuffer, Bound::Own, self.identity.caps.body_buffer);
+        self.identity.capped(&*self.services.outside, full);
     }
 
     /// Tells of a guest of this filter that could not be built.

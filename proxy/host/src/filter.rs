@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sluice_abi::{AbiVersion, hostcalls::Hostcall};
 use sluice_engine::{Code, Digest};
 
-use crate::{Quarantine, Usage, blueprint::Blueprint, pool::Pool};
+use crate::{Cap, Caps, Quarantine, Usage, blueprint::Blueprint, caps::Told, pool::Pool, shared::Account};
 
 /// What is needed to load a filter.
 #[derive(Clone)]
@@ -45,15 +45,15 @@ pub struct FilterSpec {
     pub quarantine: Quarantine,
     /// Bytes of linear memory of one guest.
     pub memory: usize,
-    /// Bytes of a body that may be held in one direction.
-    pub body_buffer: usize,
+    /// Everything else that is limited.
+    pub caps: Caps,
     /// What it may call.
     pub grants: Grants,
 }
 
 impl FilterSpec {
     /// A filter with an empty configuration, the default grants, and the limits of a small one: 10 ms of CPU a call, 50 ms
-    /// an exchange, 1 s to start, 64 MiB of memory, 1 MiB of held body.
+    /// an exchange, 1 s to start, 64 MiB of memory, and the default caps.
     pub fn new(name: impl Into<String>, code: Code) -> Self {
         Self {
             name: name.into(),
@@ -73,7 +73,7 @@ impl FilterSpec {
             cpu_warn: Duration::from_millis(5),
             quarantine: Quarantine::default(),
             memory: 64 << 20,
-            body_buffer: 1 << 20,
+            caps: Caps::default(),
             grants: Grants::default(),
         }
     }
@@ -167,7 +167,10 @@ pub(crate) struct Identity {
     /// `K=V`.
     pub(crate) env: Vec<String>,
     pub(crate) grants: Grants,
-    pub(crate) body_buffer: usize,
+    pub(crate) caps: Caps,
+    /// What it keeps in the shared state.
+    pub(crate) account: Arc<Account>,
+    pub(crate) told: Told,
 }
 
 /// One configured filter.
@@ -237,6 +240,16 @@ impl Filter {
     /// Whether it is out of service after too many crashes.
     pub fn is_quarantined(&self) -> bool {
         self.blueprint.health.is_out()
+    }
+
+    /// How often each cap was met since a filter of this name was loaded first.
+    pub fn capped(&self) -> impl Iterator<Item = (Cap, u64)> + '_ {
+        Cap::ALL.iter().map(|cap| (*cap, self.blueprint.identity.account.hits(*cap)))
+    }
+
+    /// Bytes of linear memory of all guests together; `None` when there is no ceiling for it.
+    pub fn memory_total(&self) -> Option<usize> {
+        self.blueprint.limits.total.as_ref().map(|total| total.used())
     }
 
     /// Number of root contexts, one for each configuration.

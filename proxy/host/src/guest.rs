@@ -15,7 +15,7 @@ use crate::{
     blueprint::Blueprint,
     callbacks::{Callback, Callbacks},
     errands::Address,
-    state::{Asked, State, Writable},
+    state::{Asked, Logged, State, Writable},
     wasi,
 };
 
@@ -216,6 +216,7 @@ fn enter(state: &mut State, phase: Phase, context: u32) {
     state.current = context;
     state.effective = context;
     state.asked = Asked::default();
+    state.logged = Logged::default();
     if !phase.is_stream() {
         state.writable = Writable::default();
     }

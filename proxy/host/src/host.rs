@@ -4,12 +4,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use sluice_abi::AbiVersion;
-use sluice_engine::{Code, Digest, Engine, EngineOptions, Limits, Sandbox};
+use sluice_engine::{Code, Digest, Engine, EngineOptions, Limits, MemoryTotal, Refusal, Sandbox};
 use wasmtime::{ExternType, FuncType, InstancePre, Linker, Module};
 
 use crate::{
-    Exports, Filter, FilterSpec, Grants, HostError, Isolation, LoadError, Outside,
+    Cap, Caps, Exports, Filter, FilterSpec, Grants, HostError, Isolation, LoadError, Outside, SharedCaps,
     blueprint::{Blueprint, Slow},
+    caps::{Bound, Full, Told},
     filter::Identity,
     health::Health,
     image::Image,
@@ -17,7 +18,7 @@ use crate::{
     meter::Meter,
     pool::Pool,
     share::Share,
-    shared::{Metrics, Queues, SharedData},
+    shared::{Accounts, Metrics, Queues, SharedData},
     state::{Held, State},
 };
 
@@ -27,6 +28,22 @@ pub(crate) struct Services {
     pub(crate) data: SharedData,
     pub(crate) queues: Queues,
     pub(crate) metrics: Metrics,
+    pub(crate) accounts: Accounts,
+}
+
+/// Sizes that are fixed when the process starts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HostOptions {
+    /// Of guests.
+    pub engine: EngineOptions,
+    /// Of what all filters keep together.
+    pub shared: SharedCaps,
+}
+
+impl From<EngineOptions> for HostOptions {
+    fn from(engine: EngineOptions) -> Self {
+        Self { engine, ..Self::default() }
+    }
 }
 
 /// One for the process.
@@ -42,14 +59,16 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`] when the system refuses address space or a thread.
-    pub fn new(options: EngineOptions, outside: Arc<dyn Outside>) -> Result<Self, HostError> {
-        let engine = Engine::new(options)?;
+    pub fn new(options: impl Into<HostOptions>, outside: Arc<dyn Outside>) -> Result<Self, HostError> {
+        let HostOptions { engine, shared } = options.into();
+        let engine = Engine::new(engine)?;
         let linker = linker::build(engine.wasmtime()).map_err(HostError::Linker)?;
         let services = Arc::new(Services {
             outside,
-            data: SharedData::default(),
-            queues: Queues::default(),
-            metrics: Metrics::default(),
+            data: SharedData::new(shared.data),
+            queues: Queues::new(shared),
+            metrics: Metrics::new(shared.metrics),
+            accounts: Accounts::default(),
         });
         let known = known_types(&engine, &linker, &services);
         Ok(Self { engine, linker, known, services })
@@ -90,14 +109,17 @@ impl Host {
             configs: spec.configs.iter().map(|c| Bytes::from(c.clone())).collect(),
             env: spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect(),
             grants: spec.grants.clone(),
-            body_buffer: spec.body_buffer,
+            caps: spec.caps,
+            account: self.services.accounts.of(&spec.name),
+            told: Told::default(),
         };
+        let identity = Arc::new(identity);
         let blueprint = Arc::new(Blueprint {
             engine: self.engine.clone(),
             image: Image::of(self.link(module)?)?,
-            identity: Arc::new(identity),
+            limits: self.limits(spec, &identity),
+            identity,
             services: self.services.clone(),
-            limits: Limits { memory: spec.memory, ..Limits::default() },
             cpu_per_call: spec.cpu_per_call,
             cpu_start: spec.cpu_start,
             meter: Meter::new(spec.cpu_share.map(Share::new)),
@@ -114,6 +136,26 @@ impl Host {
             None => self.linker.instantiate_pre(module),
         };
         pre.map_err(|e| LoadError::MissingImports(vec![format!("{e:#}")]))
+    }
+
+    /// The ceilings of every guest of a filter; what they refuse is told of like every other cap.
+    fn limits(&self, spec: &FilterSpec, identity: &Arc<Identity>) -> Limits {
+        let (identity, outside) = (identity.clone(), self.services.outside.clone());
+        let (memory, caps) = (spec.memory, spec.caps);
+        let on_refused = move |what: Refusal| {
+            let (cap, limit) = match what {
+                Refusal::Memory => (Cap::Memory, memory),
+                Refusal::MemoryTotal => (Cap::MemoryTotal, caps.memory_total),
+                Refusal::TableElements => (Cap::TableElements, caps.table_elements),
+            };
+            identity.capped(&*outside, Full(cap, Bound::Own, limit));
+        };
+        Limits {
+            memory,
+            table_elements: caps.table_elements,
+            total: (caps.memory_total > 0).then(|| Arc::new(MemoryTotal::new(caps.memory_total))),
+            on_refused: Some(Arc::new(on_refused)),
+        }
     }
 
     /// Checks every import. A linker of the module's own when it imports functions of WASI that few modules do.
@@ -163,7 +205,9 @@ fn known_types(
         configs: Vec::new(),
         env: Vec::new(),
         grants: Grants::default(),
-        body_buffer: 0,
+        caps: Caps::default(),
+        account: Arc::default(),
+        told: Told::default(),
     };
     let mut sandbox = Sandbox::new(engine, State::new(Arc::new(nobody), services.clone()), Limits::default());
     let all: Vec<_> = linker

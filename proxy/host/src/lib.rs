@@ -13,6 +13,7 @@ mod body;
 mod callbacks;
 mod callout;
 mod calls;
+mod caps;
 mod chain;
 mod envoy;
 mod errands;
@@ -46,13 +47,14 @@ pub use body::Body;
 pub use callout::{
     Answer, Callout, CalloutOutcome, CalloutResponse, Done, FieldList, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink,
 };
+pub use caps::{Cap, CapReport, Caps, SharedCaps};
 pub use chain::{Chain, Link};
 pub use error::{HostError, LoadError};
 pub use exchange::{Exchange, Outcome, Ran};
 pub use filter::{Exports, Filter, FilterSpec, Grants, Isolation};
 pub use head::{Fields, Head, InvalidHeader, RequestFields, RequestHead, ResponseFields, ResponseHead, TrailersHead};
 pub use health::Quarantine;
-pub use host::Host;
+pub use host::{Host, HostOptions};
 pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
 pub use meter::{PhaseUsage, Usage};

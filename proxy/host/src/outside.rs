@@ -6,7 +6,7 @@ use sluice_abi::LogLevel;
 use sluice_engine::{Crash, Digest};
 
 use crate::{
-    Phase,
+    CapReport, Phase,
     callout::{Callout, Done, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink},
 };
 
@@ -32,6 +32,9 @@ pub trait Outside: Send + Sync + 'static {
 
     /// Tells of a callback that took long.
     fn slow(&self, report: &SlowReport<'_>);
+
+    /// Tells of a filter that met one of its caps: at most once a second for each load of a filter and each cap.
+    fn capped(&self, report: &CapReport<'_>);
 
     /// Runs a job after some time, on a thread that serves no requests, never before this call returns. A job enters a
     /// guest, which is bounded by the filter's limits.

@@ -1,10 +1,13 @@
 //! State that outlives requests and generations: shared data, queues and the metrics that filters define.
 
+mod account;
 mod kv;
+mod labels;
 mod metrics;
 mod queues;
 
+pub(crate) use account::{Account, Accounts};
 pub(crate) use kv::{Refused, SharedData};
 pub use metrics::MetricSample;
-pub(crate) use metrics::{Defined, MetricError, Metrics};
+pub(crate) use metrics::{Defined, MetricError, Metrics, NotDefined, TooMany};
 pub(crate) use queues::{Queues, Registrant};

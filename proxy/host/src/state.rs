@@ -7,8 +7,8 @@ use sluice_engine::Inside;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::{
-    Callout, Direction, GrpcCall, Message, Phase, Reply, answered::Answered, calls::Calls, errands::Address,
-    filter::Identity, host::Services, inbox::Parked, shared::Registrant, wasi::Stdio,
+    Callout, Direction, GrpcCall, Message, Phase, Reply, answered::Answered, calls::Calls, caps::Full,
+    errands::Address, filter::Identity, host::Services, inbox::Parked, shared::Registrant, wasi::Stdio,
 };
 
 /// The store of a guest as Wasmtime sees it.
@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) asked: Asked,
     /// Roots that said that they are done with what they needed time for.
     pub(crate) done: Vec<u32>,
+    /// Log lines of the running callback and their bytes.
+    pub(crate) logged: Logged,
     /// Half lines on standard output and error.
     pub(crate) stdio: Stdio,
     /// The last line the guest logged, for error texts.
@@ -120,6 +122,13 @@ pub(crate) struct Asked {
     pub(crate) close: bool,
 }
 
+/// What the running callback wrote into the log.
+#[derive(Debug, Default)]
+pub(crate) struct Logged {
+    pub(crate) lines: usize,
+    pub(crate) bytes: usize,
+}
+
 impl State {
     pub(crate) fn new(identity: Arc<Identity>, services: Arc<Services>) -> Self {
         Self {
@@ -145,10 +154,17 @@ impl State {
             writable: Writable::default(),
             asked: Asked::default(),
             done: Vec::new(),
+            logged: Logged::default(),
             stdio: Stdio::default(),
             last_log: String::new(),
             refused: 0,
         }
+    }
+
+    /// Tells of a cap that was met; it stands where the guest's last words do, as a guest often dies of it.
+    pub(crate) fn capped(&mut self, full: Full) {
+        let report = self.identity.capped(&*self.services.outside, full);
+        self.last_log = report.to_string();
     }
 
     /// Makes this guest the one that is told of new items in the queues it registered, as soon as it can be found.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{Expect, Scripted};
+use crate::{Expect, Limits, Scripted};
 
 /// A name and a value of a header. Each character is one byte (Latin-1), so that every value can be written.
 pub type Pair = (String, String);
@@ -137,34 +137,6 @@ pub struct Connection {
     pub downstream: Vec<String>,
     /// From the upstream.
     pub upstream: Vec<String>,
-}
-
-/// Ceilings of a filter; generous where nothing is said.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs, reason = "they are the limits of the configuration, with their unit")]
-pub struct Limits {
-    pub cpu_per_call_ms: u64,
-    pub cpu_per_request_ms: u64,
-    pub cpu_start_ms: u64,
-    pub cpu_share_ms: Option<u64>,
-    pub cpu_warn_ms: u64,
-    pub memory_mib: usize,
-    pub body_buffer: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            cpu_per_call_ms: 5_000,
-            cpu_per_request_ms: 20_000,
-            cpu_start_ms: 20_000,
-            cpu_share_ms: None,
-            cpu_warn_ms: 5_000,
-            memory_mib: 64,
-            body_buffer: 1 << 20,
-        }
-    }
 }
 
 /// What the client sends.

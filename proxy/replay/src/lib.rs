@@ -8,6 +8,7 @@ mod calls;
 mod case;
 mod exchange;
 mod expect;
+mod limits;
 mod line;
 mod play;
 mod report;
@@ -15,8 +16,9 @@ mod script;
 mod stage;
 
 pub use calls::{Answered, Came, Scripted, Sent};
-pub use case::{Case, Connection, Isolated, Limits, Message, Pair, Talk, Upstream, Use, parse};
+pub use case::{Case, Connection, Isolated, Message, Pair, Talk, Upstream, Use, parse};
 pub use expect::{Expect, Values, Wanted, WantedCall};
+pub use limits::Limits;
 pub use play::Player;
 pub use report::{Exchanged, Report, Seen, compare};
 pub use stage::{Line, Stage};

@@ -196,7 +196,7 @@ fn spec(wanted: &Use, code: Code, isolation: Isolation) -> Result<FilterSpec, St
         cpu_per_request: Duration::from_millis(limits.cpu_per_request_ms),
         cpu_start: Duration::from_millis(limits.cpu_start_ms),
         memory: limits.memory_mib << 20,
-        body_buffer: limits.body_buffer,
+        caps: limits.caps(),
         grants: Grants {
             hostcalls,
             wasi: wanted.wasi.clone(),

@@ -4,7 +4,7 @@
 use std::{cell::RefCell, fmt, time::Duration};
 
 use sluice_host::{
-    Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside, SlowReport,
+    Callout, CapReport, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside, SlowReport,
 };
 
 use crate::{Scripted, Sent, line};
@@ -188,8 +188,16 @@ impl Outside for Stage {
 
     fn slow(&self, report: &SlowReport<'_>) {
         // What it used is not the same in every run; the budget is.
-        let text = format!("slow in {}: above the warning of its budget of {:?}", report.phase.name(), report.budget);
-        let message = text;
+        let message =
+            format!("slow in {}: above the warning of its budget of {:?}", report.phase.name(), report.budget);
+        TAPE.with_borrow_mut(|tape| {
+            tape.lines.push(Line { level: LogLevel::Warn, filter: report.filter.into(), context: 0, message });
+        });
+    }
+
+    // Among the lines of the filter, where it stands in the server's log too.
+    fn capped(&self, report: &CapReport<'_>) {
+        let message = report.to_string();
         TAPE.with_borrow_mut(|tape| {
             tape.lines.push(Line { level: LogLevel::Warn, filter: report.filter.into(), context: 0, message });
         });

@@ -13,8 +13,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use proptest::prelude::*;
 use sluice_host::{
-    Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Host, Isolation, Link, LogLevel,
-    LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, SlowReport, Step, TrailersHead,
+    CapReport, Chain, Code, CrashReport, Direction, EngineOptions, Exchange, Filter, FilterSpec, Host, Isolation, Link,
+    LogLevel, LogLine, Message, Outside, RequestHead, RequestParts, ResponseHead, ResponseParts, SlowReport, Step,
+    TrailersHead,
 };
 
 /// A guest that pauses and continues by chance, passes every byte, and logs `c` and `d` for each context of a stream.
@@ -99,6 +100,7 @@ impl Outside for Ledger {
     }
     fn slow(&self, _: &SlowReport<'_>) {}
     fn crashed(&self, _: &CrashReport<'_>) {}
+    fn capped(&self, _: &CapReport<'_>) {}
 }
 
 static LEDGER: LazyLock<Arc<Ledger>> = LazyLock::new(Arc::default);

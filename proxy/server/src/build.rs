@@ -14,6 +14,7 @@ use sluice_host::{
 };
 
 use crate::{
+    limits,
     load::{FilterProblem, Place, RunError},
     route::Table,
     site::{Action, Direct, Limits, Route, Site, TcpRoute},
@@ -198,7 +199,7 @@ fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<Filte
         cpu_warn: filter.limits.cpu_warn,
         quarantine: quarantine(&filter.quarantine),
         memory: filter.limits.memory,
-        body_buffer: filter.limits.body_buffer,
+        caps: limits::caps(&filter.limits),
         grants: grants(&filter.capabilities)?,
     })
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use sluice_config::plan;
-use sluice_host::{EngineOptions, Host, LogLevel};
+use sluice_host::{Host, LogLevel};
 
-use crate::{build, load, load::RunError, logging, serve};
+use crate::{build, limits, load, load::RunError, logging, serve};
 
 /// What was found.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub fn check(file: &Path) -> Result<CheckReport, RunError> {
     let outside = serve::machine(LogLevel::Warn, file)?;
     let upstreams = build::upstreams(&plan, file, 1)?;
     outside.callouts().set_upstreams(&upstreams);
-    let host = Host::new(EngineOptions::default(), outside).map_err(RunError::Host)?;
+    let host = Host::new(limits::host(&plan.server, file)?, outside).map_err(RunError::Host)?;
     let loaded = build::filters(&host, &plan, file, 1);
     let mut problems = Vec::new();
     let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().map(|l| l.filter.clone())).collect();

@@ -18,6 +18,7 @@ mod heads;
 mod held;
 mod hop;
 mod instead;
+mod limits;
 mod listen;
 mod live;
 mod load;

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use sluice_host::{
-    Callout, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside, SlowReport,
+    Callout, CapReport, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside, SlowReport,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -96,6 +96,20 @@ impl Outside for Machine {
             used_us = micros(report.used),
             more = report.more,
             "a callback took longer than `limits.cpu_warn`"
+        );
+    }
+
+    fn capped(&self, report: &CapReport<'_>) {
+        tracing::warn!(
+            target: "filter",
+            filter = report.filter,
+            digest = %report.digest.short(),
+            cap = report.cap.token(),
+            setting = report.setting,
+            limit = report.limit,
+            hits = report.hits,
+            "{}",
+            report.cap.what()
         );
     }
 

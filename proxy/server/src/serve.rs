@@ -23,13 +23,14 @@ use sluice_config::{
     Plan,
     plan::{self, Listener},
 };
-use sluice_host::{EngineOptions, Host};
+use sluice_host::Host;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     access_log::AccessLog,
     build,
     context::IN_FLIGHT,
+    limits,
     listen::Claim,
     live::Live,
     load::{self, RunError},
@@ -60,7 +61,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
         plan.server.workers
     };
     let machine = machine(logging::for_filters(plan.telemetry.log_level), file)?;
-    let host = Host::new(EngineOptions::default(), machine.clone()).map_err(RunError::Host)?;
+    let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map_err(RunError::Host)?;
     let loader = Loader { file: file.to_owned(), host, machine, workers, started: plan.clone() };
     let site = Arc::new(loader.load(&plan, 1)?);
     certificates(&plan, file)?;
@@ -122,6 +123,8 @@ impl Loader {
             ("listeners", sockets(plan) != sockets(&self.started)),
             ("telemetry", plan.telemetry != self.started.telemetry),
             ("server.workers", plan.server.workers != self.started.server.workers),
+            ("server.guests", plan.server.guests != self.started.server.guests),
+            ("server.shared", plan.server.shared != self.started.server.shared),
             ("server.shutdown_grace", plan.server.shutdown_grace != self.started.server.shutdown_grace),
         ];
         for (key, _) in stays.iter().filter(|(_, changed)| *changed) {

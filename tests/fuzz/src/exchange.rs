@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use sluice_host::{Chain, Code, EngineOptions, Filter, FilterSpec, Grants, Host, Hostcall, Isolation, Link, LoadError};
+use sluice_host::{
+    Caps, Chain, Code, EngineOptions, Filter, FilterSpec, Grants, Host, Hostcall, Isolation, Link, LoadError,
+};
 
 use crate::{
     flow::{BOTH, Flow, Promise},
@@ -54,7 +56,7 @@ fn filter(number: usize, promise: Promise) -> Result<Arc<Filter>, LoadError> {
         cpu_per_request: Duration::from_secs(100),
         cpu_start: Duration::from_secs(20),
         memory: 16 << 20,
-        body_buffer: if promise == Promise::Nothing { 64 } else { 1 << 20 },
+        caps: Caps { body_buffer: if promise == Promise::Nothing { 64 } else { 1 << 20 }, ..Caps::default() },
         cpu_warn: Duration::from_secs(20),
         grants: grants(promise),
         ..FilterSpec::new(format!("filter {number}"), CODE.clone())

@@ -13,8 +13,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_host::{
-    Callout, CalloutResponse, CrashKind, CrashReport, Done, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink, Job, LogLevel,
-    LogLine, Outside, SlowReport,
+    Callout, CalloutResponse, CapReport, CrashKind, CrashReport, Done, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink, Job,
+    LogLevel, LogLine, Outside, SlowReport,
 };
 
 /// Most jobs that one passing of time does: a filter may ask for a job in every job.
@@ -190,6 +190,7 @@ impl Outside for World {
     }
 
     fn slow(&self, _: &SlowReport<'_>) {}
+    fn capped(&self, _: &CapReport<'_>) {}
 
     fn crashed(&self, report: &CrashReport<'_>) {
         TAPE.with_borrow_mut(|tape| {

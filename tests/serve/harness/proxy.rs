@@ -77,10 +77,15 @@ impl Proxy {
 
     /// Runs it with a configuration that must be refused, and returns what it says.
     pub fn refused(yaml: &str) -> String {
+        Self::refused_with(yaml, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn refused_with(yaml: &str, environment: &[(&str, &str)]) -> String {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("sluice.yaml");
         fs::write(&file, yaml.replace("DIR", &dir.path().display().to_string())).unwrap();
-        let output = command(&file).output().unwrap();
+        let output = command(&file).envs(environment.iter().copied()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "it must be refused with status 1");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{BASE, Memory, read, read_in};
+use super::{BASE, Memory, problems_after_base, read, read_in};
 use crate::plan::*;
 
 fn filter(text: &str) -> Filter {
@@ -157,6 +157,20 @@ fn units_mean_what_they_say() {
         let limits = filter(&format!("limits: {{ cpu_start: {text} }}")).limits;
         assert_eq!(limits.cpu_start, Duration::from_millis(ms));
     }
+}
+
+#[test]
+fn caps_are_read_and_have_their_ranges() {
+    let limits =
+        filter("limits: { memory_total: 1GiB, header_fields: 7, log_lines: 0, queue_items: 5, metrics: 3 }").limits;
+    assert_eq!((limits.memory_total, limits.header_fields, limits.log_lines), (1 << 30, 7, 0));
+    assert_eq!((limits.queue_items, limits.metrics, limits.shared_data), (5, 3, 16 << 20));
+    let plan =
+        read(&format!("{BASE}server: {{ guests: {{ max: 9, stack: 1MiB }}, shared: {{ queues: 2 }} }}\n")).unwrap();
+    assert_eq!(plan.server.guests, Guests { max: 9, stack: 1 << 20 });
+    assert_eq!((plan.server.shared.queues, plan.server.shared.metrics), (2, 4096));
+    let problem = &problems_after_base("server: { guests: { stack: 1025KiB } }\n")[0];
+    assert!(problem.ends_with("`1025KiB` is out of range (it takes a size from 64KiB to 1MiB)"), "{problem}");
 }
 
 #[test]

@@ -67,6 +67,8 @@ fn schema_and_reader_know_the_same_keys() {
         ("routes: [{ match: { ", "qqqqqqqq: 1 } }]", "/properties/routes/items/properties/match/properties"),
         ("routes: [{ respond: { ", "qqqqqqqq: 1 } }]", "/properties/routes/items/properties/respond/properties"),
         ("server: { ", "qqqqqqqq: 1 }", "/properties/server/properties"),
+        ("server: { guests: { ", "qqqqqqqq: 1 } }", "/properties/server/properties/guests/properties"),
+        ("server: { shared: { ", "qqqqqqqq: 1 } }", "/properties/server/properties/shared/properties"),
         ("reload: { ", "qqqqqqqq: 1 }", "/properties/reload/properties"),
         ("admin: { ", "qqqqqqqq: 1 }", "/properties/admin/anyOf/1/properties"),
         ("telemetry: { ", "qqqqqqqq: 1 }", "/properties/telemetry/properties"),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Exchange, Part, Stopped, Verdict};
-use crate::{Direction, Step, Token};
+use crate::{Direction, Fault, Phase, Step, Token};
 
 impl Exchange {
     /// Lets the head walk from a position of the chain on.
@@ -37,7 +37,7 @@ impl Exchange {
             }
             let index = self.index(direction, position);
             if self.over_cap(index, direction, data.len())
-                && let Some(fault) = self.fail(index, Token::BodyTooLarge, phase)
+                && let Some(fault) = self.body_too_large(index, phase)
             {
                 return self.stop(direction, Verdict::Fail(fault));
             }
@@ -68,7 +68,7 @@ impl Exchange {
                 Verdict::Pause => {
                     self.held_mut(index, direction).stopped = Some(Stopped::Body);
                     if !end && self.declared_over_cap(index, direction) {
-                        match self.fail(index, Token::BodyTooLarge, phase) {
+                        match self.body_too_large(index, phase) {
                             Some(fault) => return self.stop(direction, Verdict::Fail(fault)),
                             None => {
                                 let held = self.held_mut(index, direction);
@@ -231,11 +231,16 @@ impl Exchange {
     fn over_cap(&self, index: usize, direction: Direction, more: usize) -> bool {
         let (Some(slot), Some(link)) = (self.slots.get(index), self.chain.links().get(index)) else { return false };
         let held = slot.held(direction);
-        held.stopped.is_some() && held.body.len() + more > link.filter.blueprint.identity.body_buffer
+        held.stopped.is_some() && held.body.len() + more > link.filter.blueprint.identity.caps.body_buffer
+    }
+
+    fn body_too_large(&mut self, index: usize, phase: Phase) -> Option<Fault> {
+        self.chain.links().get(index)?.filter.blueprint.body_too_large();
+        self.fail(index, Token::BodyTooLarge, phase)
     }
 
     fn declared_over_cap(&self, index: usize, direction: Direction) -> bool {
-        let cap = self.chain.links().get(index).map_or(usize::MAX, |l| l.filter.blueprint.identity.body_buffer);
+        let cap = self.chain.links().get(index).map_or(usize::MAX, |l| l.filter.blueprint.identity.caps.body_buffer);
         usize::try_from(self.half(direction).declared).unwrap_or(usize::MAX) > cap
     }
 

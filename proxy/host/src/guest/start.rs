@@ -63,7 +63,7 @@ impl Guest {
 
     fn instance(blueprint: &Arc<Blueprint>, image: &Image, left: &mut Duration) -> Result<Self, LoadError> {
         let state = State::new(blueprint.identity.clone(), blueprint.services.clone());
-        let mut sandbox = Sandbox::new(&blueprint.engine, state, blueprint.limits);
+        let mut sandbox = Sandbox::new(&blueprint.engine, state, blueprint.limits.clone());
         sandbox.instantiate(&image.pre, *left).map_err(|crash| crashed(&mut sandbox, Phase::Instantiate, crash))?;
         *left = left.saturating_sub(sandbox.last_used());
         let memory = sandbox.memory(&image.memory);

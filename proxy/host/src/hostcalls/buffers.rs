@@ -4,7 +4,11 @@ use bytes::Bytes;
 use sluice_abi::{BufferType, Status};
 
 use super::Value;
-use crate::{Direction, Phase, state::State};
+use crate::{
+    Cap, Direction, Phase,
+    caps::{Bound, Full},
+    state::State,
+};
 
 /// Which half of the message in hand a buffer means; bodies are of HTTP and data of TCP.
 fn direction(state: &State, buffer: BufferType) -> Option<Direction> {
@@ -65,15 +69,11 @@ pub(crate) fn proxy_set_buffer_bytes(
     value: &[u8],
 ) -> Result<(), Status> {
     let direction = direction(state, buffer).ok_or(Status::NotFound)?;
-    let cap = state.identity.body_buffer;
+    let cap = state.identity.caps.body_buffer;
     let body = state.body_mut(direction).ok_or(Status::NotFound)?;
     // The guest could otherwise make the host hold any number of its own memories.
     if value.len().saturating_add(body.len()) > cap.saturating_mul(2).max(1 << 20) {
-        super::log::write(
-            state,
-            sluice_abi::LogLevel::Warn,
-            b"proxy_set_buffer_bytes was refused: limits.body_buffer is reached",
-        );
+        state.capped(Full(Cap::BodyBuffer, Bound::Own, cap));
         return Err(Status::BadArgument);
     }
     body.replace(start as usize, size as usize, value);

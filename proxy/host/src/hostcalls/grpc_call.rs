@@ -59,7 +59,7 @@ fn prepare(
     if !room(state, name, size) {
         return Err(Status::InternalFailure);
     }
-    let mut metadata = fields(metadata).ok_or(Status::InternalFailure)?;
+    let mut metadata = fields(state, metadata).ok_or(Status::InternalFailure)?;
     trace(state, &mut metadata);
     Ok(GrpcCall {
         filter: state.identity.name.clone(),

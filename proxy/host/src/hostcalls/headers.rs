@@ -6,10 +6,13 @@ use sluice_abi::{
 };
 
 use super::Value;
-use crate::{Head, Phase, TrailersHead, state::State};
+use crate::{
+    Cap, Caps, Head, Phase, TrailersHead,
+    caps::{Bound, Full},
+    state::State,
+};
 
-/// Most pairs and bytes of one map after a guest's additions: more would be refused by every peer.
-const MAX_PAIRS: usize = pairs::MAX_PAIRS;
+/// Most bytes of one pair: more would be refused by every peer.
 const MAX_VALUE: usize = 64 << 10;
 
 /// Whether a map is of a call: of a gRPC call, and its trailers.
@@ -114,6 +117,15 @@ pub(crate) fn proxy_set_header_map_pairs(state: &mut State, map: MapType, pairs:
     if pairs.iter().any(|(n, v)| n.len() + v.len() > MAX_VALUE) {
         return Err(Status::BadArgument);
     }
+    let caps = state.identity.caps;
+    let head = write(state, map)?;
+    // Pseudo headers that are not handed over stay, and are not compared.
+    let stays = |name: &[u8]| name.first() == Some(&b':') && pairs.iter().all(|(n, _)| n != name);
+    let (_, goes) = Size::of(head.as_ref(), stays);
+    if let Err(full) = goes.may_become(Size::sum(pairs), &caps) {
+        state.capped(full);
+        return Err(Status::BadArgument);
+    }
     write(state, map)?.replace_all(pairs).map_err(|_| Status::BadArgument)
 }
 
@@ -141,11 +153,7 @@ pub(crate) fn proxy_add_header_map_value(
     key: &[u8],
     value: &[u8],
 ) -> Result<(), Status> {
-    let head = write(state, map)?;
-    if head.count() >= MAX_PAIRS || key.len() + value.len() > MAX_VALUE {
-        return Err(Status::BadArgument);
-    }
-    head.add(key, value).map_err(|_| Status::BadArgument)
+    change(state, map, key, value, false)
 }
 
 pub(crate) fn proxy_replace_header_map_value(
@@ -154,14 +162,82 @@ pub(crate) fn proxy_replace_header_map_value(
     key: &[u8],
     value: &[u8],
 ) -> Result<(), Status> {
+    change(state, map, key, value, true)
+}
+
+/// Adds a pair, or puts it in place of all others of its name.
+fn change(state: &mut State, map: MapType, key: &[u8], value: &[u8], replace: bool) -> Result<(), Status> {
+    let caps = state.identity.caps;
     let head = write(state, map)?;
-    if head.count() > MAX_PAIRS || key.len() + value.len() > MAX_VALUE {
+    if key.len() + value.len() > MAX_VALUE {
         return Err(Status::BadArgument);
     }
-    head.replace(key, value).map_err(|_| Status::BadArgument)
+    let same = if key.eq_ignore_ascii_case(b"host") { b":authority" } else { key };
+    let (all, goes) = Size::of(head.as_ref(), |name| !replace || !name.eq_ignore_ascii_case(same));
+    if let Err(full) = all.may_become(all.without(goes).with(key, value), &caps) {
+        state.capped(full);
+        return Err(Status::BadArgument);
+    }
+    let done = if replace { head.replace(key, value) } else { head.add(key, value) };
+    done.map_err(|_| Status::BadArgument)
 }
 
 pub(crate) fn proxy_remove_header_map_value(state: &mut State, map: MapType, key: &[u8]) -> Result<(), Status> {
     write(state, map)?.remove(key);
     Ok(())
+}
+
+/// Fields of a head and bytes of their names and values.
+#[derive(Clone, Copy)]
+struct Size {
+    fields: usize,
+    bytes: usize,
+}
+
+impl Size {
+    const NOTHING: Self = Self { fields: 0, bytes: 0 };
+
+    /// All of a head, and those of its pairs that do not stay.
+    fn of(head: &dyn Head, stays: impl Fn(&[u8]) -> bool) -> (Self, Self) {
+        let (mut all, mut goes) = (Self::NOTHING, Self::NOTHING);
+        head.visit(&mut |name, value| {
+            all = all.with(name, value);
+            if !stays(name) {
+                goes = goes.with(name, value);
+            }
+        });
+        (all, goes)
+    }
+
+    fn sum(pairs: Pairs<'_>) -> Self {
+        pairs.iter().fold(Self::NOTHING, |size, (name, value)| size.with(name, value))
+    }
+
+    fn with(self, name: &[u8], value: &[u8]) -> Self {
+        Self { fields: self.fields + 1, bytes: self.bytes + name.len() + value.len() }
+    }
+
+    fn without(self, part: Self) -> Self {
+        Self { fields: self.fields - part.fields, bytes: self.bytes - part.bytes }
+    }
+
+    /// Whether a head of this size may become one of that size. One that came too large may be made smaller.
+    fn may_become(self, then: Self, caps: &Caps) -> Result<(), Full> {
+        if then.fields > caps.header_fields && then.fields > self.fields {
+            return Err(Full(Cap::HeaderFields, Bound::Own, caps.header_fields));
+        }
+        if then.bytes > caps.header_bytes && then.bytes > self.bytes {
+            return Err(Full(Cap::HeaderBytes, Bound::Own, caps.header_bytes));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a filter may make a head of these pairs: of a call, or of an answer.
+pub(super) fn fits(state: &mut State, pairs: Pairs<'_>) -> Result<(), Status> {
+    let checked = Size::NOTHING.may_become(Size::sum(pairs), &state.identity.caps);
+    checked.map_err(|full| {
+        state.capped(full);
+        Status::BadArgument
+    })
 }

@@ -7,8 +7,9 @@ use http::{HeaderName, HeaderValue, Method};
 use sluice_abi::{LogLevel, Status, pairs::Pairs};
 
 use crate::{
-    Callout, FieldList,
+    Callout, Cap, FieldList,
     calls::Kind,
+    caps::{Bound, Full},
     state::{Outgoing, State},
 };
 
@@ -39,8 +40,9 @@ pub(crate) fn proxy_http_call(
     if !room(state, CALL, body.len()) {
         return Err(Status::InternalFailure);
     }
-    let mut fields = fields(headers).ok_or(Status::BadArgument)?;
+    let mut fields = self::fields(state, headers).ok_or(Status::BadArgument)?;
     trace(state, &mut fields);
+    let trailers = self::fields(state, trailers).ok_or(Status::BadArgument)?;
     let callout = Callout {
         filter: state.identity.name.clone(),
         upstream: target,
@@ -50,7 +52,7 @@ pub(crate) fn proxy_http_call(
             .map_err(|_| Status::BadArgument)?,
         headers: fields,
         body: Bytes::copy_from_slice(body),
-        trailers: self::fields(trailers).ok_or(Status::BadArgument)?,
+        trailers,
         timeout: within(timeout),
     };
     let call = state.calls.begin(state.effective, Kind::Http);
@@ -75,21 +77,24 @@ pub(super) fn target(state: &mut State, call: &str, upstream: &[u8]) -> Option<S
     None
 }
 
-/// Whether a further call with a body of this size may be made; else the log says which limit is reached.
+/// Whether a further call with a body of this size may be made; else it is said which limit is reached.
 pub(super) fn room(state: &mut State, call: &str, size: usize) -> bool {
-    let why = if state.calls.is_full() {
-        "1024 calls of this guest are under way, which is the limit"
-    } else if size > MAX_BODY {
-        "its body is larger than 4 MiB, which is the limit"
-    } else {
-        return true;
-    };
-    super::log::write(state, LogLevel::Warn, format!("{call} was refused: {why}").as_bytes());
-    false
+    let most = state.identity.caps.callouts_in_flight;
+    if state.calls.len() >= most {
+        state.capped(Full(Cap::Callouts, Bound::Own, most));
+        return false;
+    }
+    if size > MAX_BODY {
+        let why = format!("{call} was refused: its body is larger than 4 MiB, which is the limit");
+        super::log::write(state, LogLevel::Warn, why.as_bytes());
+        return false;
+    }
+    true
 }
 
-/// Fields without pseudo headers; `None` when one of them is not valid.
-pub(super) fn fields(pairs: Pairs<'_>) -> Option<FieldList> {
+/// Fields without pseudo headers; `None` when one of them is not valid, or there are more than a head may have.
+pub(super) fn fields(state: &mut State, pairs: Pairs<'_>) -> Option<FieldList> {
+    super::headers::fits(state, pairs).ok()?;
     let plain = pairs.iter().filter(|(n, _)| n.first() != Some(&b':'));
     plain.map(|(n, v)| Some((HeaderName::from_bytes(n).ok()?, HeaderValue::from_bytes(v).ok()?))).collect()
 }

@@ -3,6 +3,8 @@
 use sluice_abi::{LogLevel, Status};
 
 use crate::{
+    Cap,
+    caps::{Bound, Full},
     outside::{LogLine, escape},
     state::State,
 };
@@ -19,10 +21,10 @@ pub(crate) fn proxy_get_log_level(state: &mut State) -> Result<u32, Status> {
     Ok(state.services.outside.log_level(&state.identity.name).wire())
 }
 
-/// Writes one line in the filter's name.
+/// Writes one line in the filter's name. What a callback writes beyond its caps is dropped, and counted.
 pub(crate) fn write(state: &mut State, level: LogLevel, message: &[u8]) {
-    let outside = &state.services.outside;
-    let written = level >= outside.log_level(&state.identity.name);
+    let wanted = level >= state.services.outside.log_level(&state.identity.name);
+    let written = wanted && room(state, message.len().min(MAX_LINE));
     if !written && level < LogLevel::Warn {
         return;
     }
@@ -32,8 +34,30 @@ pub(crate) fn write(state: &mut State, level: LogLevel, message: &[u8]) {
         text.to_mut().push_str(&format!(" … (cut after {MAX_LINE} of {} bytes)", message.len()));
     }
     if written {
-        outside.log(&LogLine { filter: &state.identity.name, level, message: &text, context: state.effective });
+        state.services.outside.log(&LogLine {
+            filter: &state.identity.name,
+            level,
+            message: &text,
+            context: state.effective,
+        });
     }
     state.last_log.clear();
     state.last_log.push_str(&text);
+}
+
+/// Whether the running callback may write one more line of so many bytes.
+fn room(state: &mut State, bytes: usize) -> bool {
+    let caps = &state.identity.caps;
+    let full = if state.logged.lines >= caps.log_lines {
+        Full(Cap::LogLines, Bound::Own, caps.log_lines)
+    } else if state.logged.bytes + bytes > caps.log_bytes {
+        Full(Cap::LogBytes, Bound::Own, caps.log_bytes)
+    } else {
+        state.logged.lines += 1;
+        state.logged.bytes += bytes;
+        return true;
+    };
+    // Its last words stay the guest's own.
+    state.identity.capped(&*state.services.outside, full);
+    false
 }

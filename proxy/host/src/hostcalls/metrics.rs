@@ -3,7 +3,7 @@
 use sluice_abi::{LogLevel, MetricType, Status};
 
 use crate::{
-    shared::{Defined, MetricError},
+    shared::{Defined, MetricError, NotDefined, TooMany},
     state::State,
 };
 
@@ -16,17 +16,25 @@ fn status(error: MetricError) -> Status {
 
 pub(crate) fn proxy_define_metric(state: &mut State, kind: MetricType, name: &[u8]) -> Result<u32, Status> {
     let text = std::str::from_utf8(name).map_err(|_| Status::BadArgument)?;
-    let defined = state.services.metrics.define(kind, text);
-    let why = match defined {
-        Some(Defined { id, overflow: false }) => return Ok(id),
-        Some(_) => {
-            "has too many different labels, or there are too many metrics: it is counted in one with the label otel.metric.overflow"
+    let identity = &state.identity;
+    let defined = state.services.metrics.define(kind, text, &identity.account, identity.caps.metrics);
+    match defined {
+        Ok(Defined::Metric(_)) => {}
+        Ok(Defined::Overflow(_, TooMany::Labels)) => {
+            say(state, text, "has too many different labels: it is counted in one with the label otel.metric.overflow");
         }
-        None => "was refused: there are too many, or its name is empty or longer than 512 bytes",
-    };
-    let text: String = text.chars().take(80).collect();
-    super::log::write(state, LogLevel::Warn, format!("the metric {text} {why}").as_bytes());
-    defined.map(|defined| defined.id).ok_or(Status::BadArgument)
+        Err(NotDefined::Name) => say(state, text, "was refused: its name is empty or longer than 512 bytes"),
+        Ok(Defined::Overflow(_, TooMany::Metrics(full))) | Err(NotDefined::Full(full)) => state.capped(full),
+    }
+    match defined {
+        Ok(Defined::Metric(id) | Defined::Overflow(id, _)) => Ok(id),
+        Err(_) => Err(Status::BadArgument),
+    }
+}
+
+fn say(state: &mut State, metric: &str, why: &str) {
+    let metric: String = metric.chars().take(80).collect();
+    super::log::write(state, LogLevel::Warn, format!("the metric {metric} {why}").as_bytes());
 }
 
 pub(crate) fn proxy_record_metric(state: &mut State, metric: u32, value: i64) -> Result<(), Status> {

@@ -3,15 +3,20 @@
 use sluice_abi::{LogLevel, Status};
 
 use super::Value;
-use crate::state::{Outgoing, State};
+use crate::{
+    caps::Full,
+    state::{Outgoing, State},
+};
 
 pub(crate) fn proxy_register_shared_queue(state: &mut State, name: &[u8]) -> Result<u32, Status> {
     if !state.identity.grants.shared_data(state.identity.vm_id.as_bytes()) {
-        return Err(full(state, "registered"));
+        let why = b"proxy_register_shared_queue was refused: capabilities.shared_data does not name this vm_id";
+        super::log::write(state, LogLevel::Warn, why);
+        return Err(Status::InternalFailure);
     }
-    let Some(queue) = state.services.queues.register(&state.identity.vm_id, name) else {
-        return Err(full(state, "registered"));
-    };
+    let identity = &state.identity;
+    let registered = state.services.queues.register(&identity.vm_id, name, &identity.account, &identity.caps);
+    let queue = registered.map_err(|why| full(state, why))?;
     let root = state.effective_root().map_or(0, |r| r.id);
     state.registered.push((queue, root));
     state.announce();
@@ -27,14 +32,11 @@ pub(crate) fn proxy_resolve_shared_queue(state: &mut State, vm_id: &[u8], name: 
 }
 
 pub(crate) fn proxy_enqueue_shared_queue(state: &mut State, queue: u32, value: &[u8]) -> Result<(), Status> {
-    match state.services.queues.push(queue, value) {
-        Some(true) => {
-            state.outgoing.push(Outgoing::Queue(queue));
-            Ok(())
-        }
-        Some(false) => Err(full(state, "added to")),
-        None => Err(Status::NotFound),
-    }
+    let identity = &state.identity;
+    let pushed = state.services.queues.push(queue, value, &identity.account, &identity.caps);
+    pushed.ok_or(Status::NotFound)?.map_err(|why| full(state, why))?;
+    state.outgoing.push(Outgoing::Queue(queue));
+    Ok(())
 }
 
 pub(crate) fn proxy_dequeue_shared_queue(state: &mut State, queue: u32) -> Result<Value, Status> {
@@ -42,11 +44,7 @@ pub(crate) fn proxy_dequeue_shared_queue(state: &mut State, queue: u32) -> Resul
     Ok(if value.is_empty() { Value::Empty } else { Value::Shared(value) })
 }
 
-fn full(state: &mut State, what: &str) -> Status {
-    super::log::write(
-        state,
-        LogLevel::Warn,
-        format!("a shared queue was not {what}: a limit is reached or nothing is granted").as_bytes(),
-    );
+fn full(state: &mut State, why: Full) -> Status {
+    state.capped(why);
     Status::InternalFailure
 }

@@ -14,11 +14,13 @@ pub(crate) fn proxy_set_shared_data(state: &mut State, key: &[u8], value: &[u8],
         );
         return Err(Status::InternalFailure);
     }
-    match state.services.data.set(&state.identity.vm_id, key, value, cas) {
+    let identity = &state.identity;
+    let cap = identity.caps.shared_data;
+    match state.services.data.set(&identity.vm_id, key, value, cas, &identity.account, cap) {
         Ok(()) => Ok(()),
         Err(Refused::Mismatch) => Err(Status::CasMismatch),
-        Err(Refused::Full) => {
-            super::log::write(state, LogLevel::Warn, b"proxy_set_shared_data was refused: the shared data is full");
+        Err(Refused::Full(full)) => {
+            state.capped(full);
             Err(Status::InternalFailure)
         }
     }

@@ -53,6 +53,7 @@ pub(crate) fn proxy_send_local_response(
     grpc_status: i32,
 ) -> Result<(), Status> {
     let status = u16::try_from(status).ok().filter(|s| (200..=599).contains(s)).ok_or(Status::BadArgument)?;
+    super::headers::fits(state, headers)?;
     let headers = headers
         .iter()
         .filter(|(name, _)| name.first() != Some(&b':'))

@@ -1,20 +1,24 @@
 //! Metrics that filters define: counters, gauges and histograms by name.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use parking_lot::RwLock;
 use sluice_abi::MetricType;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Most metrics of all filters together, most with one name and different labels, and the longest name, bytes.
-const MAX_METRICS: usize = 4096;
+use super::{
+    Account,
+    labels::{ASSIGN, END, split},
+};
+use crate::caps::{Bound, Cap, Full};
+
+/// Most metrics with one name and different labels, and the longest name, bytes.
 const MAX_SERIES: usize = 500;
 const MAX_NAME: usize = 512;
 /// The label of the one metric that stands for all that would be too many, as OpenTelemetry names it.
 const OVERFLOW: (&str, &str) = ("otel.metric.overflow", "true");
-/// How filters write a label into a name, between its name and its value and behind it.
-const ASSIGN: &str = "=.=";
-const END: &str = ";.;";
 
 /// Why a metric was not changed or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +31,29 @@ pub(crate) enum MetricError {
 
 /// What a filter gets for a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Defined {
-    pub(crate) id: u32,
-    /// It is not a metric of its own: there are too many.
-    pub(crate) overflow: bool,
+pub(crate) enum Defined {
+    /// A metric.
+    Metric(u32),
+    /// One that stands for all that would be too many, and why.
+    Overflow(u32, TooMany),
+}
+
+/// Why a name gets no metric of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooMany {
+    /// It has too many different labels.
+    Labels,
+    /// There is no room for more metrics.
+    Metrics(Full),
+}
+
+/// Why a name gets no metric at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotDefined {
+    /// It is empty, or longer than 512 bytes.
+    Name,
+    /// There is no room, not even for one that stands for all others.
+    Full(Full),
 }
 
 /// One metric at one moment.
@@ -48,37 +71,12 @@ pub struct MetricSample {
     pub sum: u64,
 }
 
-/// Cuts a name as filters of Envoy and Istio write it, `name_label=.=value;.;label=.=value;.;rest`, into the name without
-/// labels and the labels. The first label begins behind the last underscore before its value.
-fn split(name: &str) -> (Box<str>, Vec<(Box<str>, Box<str>)>) {
-    let mut base = String::new();
-    let mut labels = Vec::new();
-    let mut rest = name;
-    while let Some((before, after)) = rest.split_once(ASSIGN) {
-        let Some((value, behind)) = after.split_once(END) else { break };
-        let (prefix, label) = match before.rsplit_once('_') {
-            Some((prefix, label)) if labels.is_empty() => (prefix, label),
-            _ => ("", before),
-        };
-        if label.is_empty() {
-            break;
-        }
-        base.push_str(prefix);
-        labels.push((label.into(), value.into()));
-        rest = behind;
-    }
-    let rest = if base.is_empty() { rest.trim_start_matches('_') } else { rest };
-    if !base.is_empty() && !rest.is_empty() && !rest.starts_with('_') {
-        base.push('_');
-    }
-    base.push_str(rest);
-    if base.is_empty() { (name.into(), Vec::new()) } else { (base.into(), labels) }
-}
-
 /// Every metric.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Metrics {
     inner: RwLock<Inner>,
+    /// Most metrics of all filters together.
+    max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -114,40 +112,66 @@ impl Inner {
         self.names.get(name)?[Self::slot(kind)]
     }
 
-    fn add(&mut self, kind: MetricType, name: &str, base: Box<str>, labels: Vec<(Box<str>, Box<str>)>) -> Option<u32> {
+    /// Whether there is no room for one more, by these two caps.
+    fn full(&self, owner: &Account, cap: usize, max: usize) -> Option<Full> {
+        if owner.metrics.get() >= cap {
+            return Some(Full(Cap::Metrics, Bound::Own, cap));
+        }
+        (self.metrics.len() >= max).then_some(Full(Cap::Metrics, Bound::Shared, max))
+    }
+
+    fn add(&mut self, kind: MetricType, name: &str, base: Box<str>, labels: Vec<(Box<str>, Box<str>)>) -> u32 {
         *self.series.entry(base.clone()).or_default() += 1;
         self.metrics.push(Metric { kind, name: base, labels, value: AtomicU64::new(0), sum: AtomicU64::new(0) });
-        let id = u32::try_from(self.metrics.len()).ok()?;
+        // Numbers begin at 1; so many that they end are never reached.
+        let id = u32::try_from(self.metrics.len()).unwrap_or(u32::MAX);
         self.names.entry(name.into()).or_default()[Self::slot(kind)] = Some(id);
-        Some(id)
+        id
     }
 }
 
 impl Metrics {
-    /// The metric's number, made now if it is new. A name with too many different labels is counted in one metric with
-    /// the label [`OVERFLOW`]; `None` when there is no room even for that.
-    pub(crate) fn define(&self, kind: MetricType, name: &str) -> Option<Defined> {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { inner: RwLock::default(), max }
+    }
+
+    /// The metric's number, made now on the account of `owner`, who may define `cap`, if it is new. What is too many is
+    /// counted in one metric for each name, with the label [`OVERFLOW`].
+    pub(crate) fn define(
+        &self,
+        kind: MetricType,
+        name: &str,
+        owner: &Account,
+        cap: usize,
+    ) -> Result<Defined, NotDefined> {
         if name.is_empty() || name.len() > MAX_NAME {
-            return None;
+            return Err(NotDefined::Name);
         }
         let mut inner = self.inner.write();
         if let Some(id) = inner.known(kind, name) {
-            return Some(Defined { id, overflow: false });
+            return Ok(Defined::Metric(id));
         }
         let (base, labels) = split(name);
-        let full = inner.metrics.len() >= MAX_METRICS;
-        if full || (!labels.is_empty() && inner.series.get(&*base).is_some_and(|n| *n >= MAX_SERIES)) {
-            let name = format!("{base}_{}{ASSIGN}{}{END}", OVERFLOW.0, OVERFLOW.1);
-            let labels = vec![(OVERFLOW.0.into(), OVERFLOW.1.into())];
-            let id = match inner.known(kind, &name) {
-                Some(id) => id,
-                // One more for each name, so that the total stays bounded by twice its limit.
-                None if inner.metrics.len() < 2 * MAX_METRICS => inner.add(kind, &name, base, labels)?,
-                None => return None,
-            };
-            return Some(Defined { id, overflow: true });
+        let many = !labels.is_empty() && inner.series.get(&*base).is_some_and(|n| *n >= MAX_SERIES);
+        let too_many = match inner.full(owner, cap, self.max) {
+            Some(full) => TooMany::Metrics(full),
+            None if many => TooMany::Labels,
+            None => {
+                owner.metrics.add(1);
+                return Ok(Defined::Metric(inner.add(kind, name, base, labels)));
+            }
+        };
+        let name = format!("{base}_{}{ASSIGN}{}{END}", OVERFLOW.0, OVERFLOW.1);
+        if let Some(id) = inner.known(kind, &name) {
+            return Ok(Defined::Overflow(id, too_many));
         }
-        inner.add(kind, name, base, labels).map(|id| Defined { id, overflow: false })
+        // One more for each name, so that every total stays bounded by twice its cap.
+        if let Some(full) = inner.full(owner, cap.saturating_mul(2), self.max.saturating_mul(2)) {
+            return Err(NotDefined::Full(full));
+        }
+        owner.metrics.add(1);
+        let labels = vec![(OVERFLOW.0.into(), OVERFLOW.1.into())];
+        Ok(Defined::Overflow(inner.add(kind, &name, base, labels), too_many))
     }
 
     /// Every metric with its labels.
@@ -212,8 +236,12 @@ mod tests {
 
     #[test]
     fn each_kind_does_what_it_can() {
-        let m = Metrics::default();
-        let id = |kind, name| m.define(kind, name).expect("room").id;
+        let (m, owner) = (Metrics::new(100), Account::default());
+        let define = |kind, name| m.define(kind, name, &owner, 100);
+        let id = |kind, name| match define(kind, name) {
+            Ok(Defined::Metric(id)) => id,
+            other => panic!("{other:?}"),
+        };
         let c = id(MetricType::Counter, "c");
         assert_eq!(id(MetricType::Counter, "c"), c);
         let other = id(MetricType::Gauge, "c");
@@ -229,42 +257,35 @@ mod tests {
         assert_eq!(m.increment(h, 1), Err(MetricError::Meaningless));
         assert_eq!(m.get(99), Err(MetricError::Unknown));
         assert_eq!(m.get(0), Err(MetricError::Unknown));
-        assert_eq!(m.define(MetricType::Gauge, ""), None);
-    }
-
-    #[test]
-    fn labels_are_cut_out_of_names() {
-        let cut = |name: &str| {
-            let (base, labels) = split(name);
-            let labels: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
-            format!("{base} {}", labels.join(","))
-        };
-        assert_eq!(cut("plain_name"), "plain_name ");
-        assert_eq!(cut("requests_method=.=GET;.;"), "requests method=GET");
-        assert_eq!(
-            cut("istio_reporter=.=source;.;code=.=200;.;_requests_total"),
-            "istio_requests_total reporter=source,code=200"
-        );
-        assert_eq!(cut("a=.=b;.;c"), "c a=b");
-        assert_eq!(cut("n_a=.=;.;"), "n a=");
-        for strange in ["=.=", "a=.=b", ";.;", "=.=x;.;", "a=.=x;.;"] {
-            assert!(!split(strange).0.is_empty(), "{strange}");
-        }
+        assert_eq!(define(MetricType::Gauge, ""), Err(NotDefined::Name));
     }
 
     #[test]
     fn a_flood_of_labels_ends_in_one_metric() {
-        let m = Metrics::default();
-        let define = |i: usize| m.define(MetricType::Counter, &format!("hits_path=.=/{i};.;")).expect("room");
-        assert!((0..MAX_SERIES).all(|i| !define(i).overflow));
-        let over = define(MAX_SERIES);
-        assert!(over.overflow && define(MAX_SERIES + 1) == over && !define(0).overflow);
-        assert_eq!(m.increment(over.id, 2), Ok(()));
+        let (m, owner) = (Metrics::new(4096), Account::default());
+        let define = |i: usize| m.define(MetricType::Counter, &format!("hits_path=.=/{i};.;"), &owner, 4096);
+        let labels = |id| Ok(Defined::Overflow(id, TooMany::Labels));
+        assert!((0..MAX_SERIES).all(|i| matches!(define(i), Ok(Defined::Metric(_)))));
+        let Ok(Defined::Overflow(over, TooMany::Labels)) = define(MAX_SERIES) else { panic!("one too many") };
+        assert_eq!((define(MAX_SERIES + 1), define(0)), (labels(over), Ok(Defined::Metric(1))));
+        assert_eq!(m.increment(over, 2), Ok(()));
         let sample = m.samples().into_iter().find(|s| s.labels == [(OVERFLOW.0.into(), OVERFLOW.1.into())]);
         assert_eq!(sample.map(|s| (s.name, s.value)), Some(("hits".into(), 2)));
-        for i in 0..3 * MAX_METRICS {
-            m.define(MetricType::Gauge, &format!("name{i}"));
-        }
-        assert!(m.samples().len() <= 2 * MAX_METRICS);
+    }
+
+    #[test]
+    fn a_filter_that_defines_too_many_leaves_the_room_of_others() {
+        let (m, a, b) = (Metrics::new(5), Account::default(), Account::default());
+        let define = |owner, name| m.define(MetricType::Gauge, name, owner, 2);
+        let own = Full(Cap::Metrics, Bound::Own, 2);
+        let shared = Full(Cap::Metrics, Bound::Shared, 5);
+        assert_eq!((define(&a, "1"), define(&a, "2")), (Ok(Defined::Metric(1)), Ok(Defined::Metric(2))));
+        assert_eq!(define(&a, "3"), Ok(Defined::Overflow(3, TooMany::Metrics(own))));
+        assert_eq!(define(&a, "4"), Ok(Defined::Overflow(4, TooMany::Metrics(own))));
+        assert_eq!(define(&a, "5"), Err(NotDefined::Full(Full(Cap::Metrics, Bound::Own, 4))));
+        assert_eq!(define(&a, "3"), Ok(Defined::Overflow(3, TooMany::Metrics(own))), "it is there");
+        assert_eq!(define(&b, "1"), Ok(Defined::Metric(1)), "who shares a metric pays nothing");
+        assert_eq!(define(&b, "5"), Ok(Defined::Metric(5)));
+        assert_eq!(define(&b, "6"), Ok(Defined::Overflow(6, TooMany::Metrics(shared))));
     }
 }

@@ -1,33 +1,38 @@
 //! Shared queues: found by `vm_id` and name, used by number.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::errands::Address;
-
-/// Most queues, and most items and bytes in one.
-const MAX_QUEUES: usize = 1024;
-const MAX_ITEMS: usize = 10_000;
-const MAX_BYTES: usize = 16 << 20;
+use super::Account;
+use crate::{
+    caps::{Bound, Cap, Caps, Full, SharedCaps},
+    errands::Address,
+};
 
 /// Every queue.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queues {
     inner: Mutex<Inner>,
+    shared: SharedCaps,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     names: HashMap<(Box<[u8]>, Box<[u8]>), u32>,
     queues: Vec<Queue>,
+    /// Of items and of names.
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    items: VecDeque<Bytes>,
-    bytes: usize,
+    /// Each with who put it in and answers for its room.
+    items: VecDeque<(Bytes, Arc<Account>)>,
     registrant: Option<Registrant>,
 }
 
@@ -43,9 +48,26 @@ impl Inner {
     fn queue(&mut self, id: u32) -> Option<&mut Queue> {
         self.queues.get_mut((id as usize).checked_sub(1)?)
     }
+
+    /// Takes room for bytes of `owner`.
+    fn take(&mut self, bytes: usize, owner: &Account, cap: usize, shared: usize) -> Result<(), Full> {
+        if owner.queue_bytes.get() + bytes > cap {
+            return Err(Full(Cap::QueueBytes, Bound::Own, cap));
+        }
+        if self.bytes + bytes > shared {
+            return Err(Full(Cap::QueueBytes, Bound::Shared, shared));
+        }
+        self.bytes += bytes;
+        owner.queue_bytes.add(bytes);
+        Ok(())
+    }
 }
 
 impl Queues {
+    pub(crate) fn new(shared: SharedCaps) -> Self {
+        Self { inner: Mutex::default(), shared }
+    }
+
     /// Names the root that is told of new items; the last one that registers is.
     pub(crate) fn registered(&self, id: u32, registrant: Registrant) {
         if let Some(queue) = self.inner.lock().queue(id) {
@@ -58,20 +80,26 @@ impl Queues {
         self.inner.lock().queue(id)?.registrant.clone()
     }
 
-    /// The queue's number, made now if it is new; `None` when there are too many.
-    pub(crate) fn register(&self, vm_id: &str, name: &[u8]) -> Option<u32> {
+    /// The queue's number, made now on the account of `owner` if it is new.
+    pub(crate) fn register(&self, vm_id: &str, name: &[u8], owner: &Account, caps: &Caps) -> Result<u32, Full> {
         let mut inner = self.inner.lock();
         let key = (vm_id.as_bytes().into(), name.into());
         if let Some(id) = inner.names.get(&key) {
-            return Some(*id);
+            return Ok(*id);
         }
-        if inner.queues.len() >= MAX_QUEUES {
-            return None;
+        let shared = Full(Cap::Queues, Bound::Shared, self.shared.queues);
+        if owner.queues.get() >= caps.queues {
+            return Err(Full(Cap::Queues, Bound::Own, caps.queues));
         }
+        if inner.queues.len() >= self.shared.queues {
+            return Err(shared);
+        }
+        let id = u32::try_from(inner.queues.len() + 1).map_err(|_| shared)?;
+        inner.take(name.len(), owner, caps.queue_bytes, self.shared.queue_bytes)?;
         inner.queues.push(Queue::default());
-        let id = u32::try_from(inner.queues.len()).ok()?;
         inner.names.insert(key, id);
-        Some(id)
+        owner.queues.add(1);
+        Ok(id)
     }
 
     /// The number of a queue that somebody registered.
@@ -79,25 +107,29 @@ impl Queues {
         self.inner.lock().names.get(&(vm_id.into(), name.into())).copied()
     }
 
-    /// Adds an item: `None` for an unknown queue, `Some(false)` for a full one.
-    pub(crate) fn push(&self, id: u32, value: &[u8]) -> Option<bool> {
+    /// Adds an item on the account of `owner`; `None` for an unknown queue.
+    pub(crate) fn push(&self, id: u32, value: &[u8], owner: &Arc<Account>, caps: &Caps) -> Option<Result<(), Full>> {
         let mut inner = self.inner.lock();
-        let queue = inner.queue(id)?;
-        if queue.items.len() >= MAX_ITEMS || queue.bytes + value.len() > MAX_BYTES {
-            return Some(false);
+        inner.queue(id)?;
+        if owner.items.get() >= caps.queue_items {
+            return Some(Err(Full(Cap::QueueItems, Bound::Own, caps.queue_items)));
         }
-        queue.bytes += value.len();
-        queue.items.push_back(Bytes::copy_from_slice(value));
-        Some(true)
+        if let Err(full) = inner.take(value.len(), owner, caps.queue_bytes, self.shared.queue_bytes) {
+            return Some(Err(full));
+        }
+        owner.items.add(1);
+        inner.queue(id)?.items.push_back((Bytes::copy_from_slice(value), owner.clone()));
+        Some(Ok(()))
     }
 
     /// Takes the oldest item: `None` for an unknown queue, `Some(None)` for an empty one.
     pub(crate) fn pop(&self, id: u32) -> Option<Option<Bytes>> {
         let mut inner = self.inner.lock();
-        let queue = inner.queue(id)?;
-        let item = queue.items.pop_front();
-        queue.bytes -= item.as_ref().map_or(0, Bytes::len);
-        Some(item)
+        let Some((item, owner)) = inner.queue(id)?.items.pop_front() else { return Some(None) };
+        owner.items.subtract(1);
+        owner.queue_bytes.subtract(item.len());
+        inner.bytes -= item.len();
+        Some(Some(item))
     }
 }
 
@@ -107,23 +139,38 @@ mod tests {
 
     #[test]
     fn registering_twice_keeps_number_and_data() {
-        let queues = Queues::default();
-        let id = queues.register("vm", b"q").expect("room");
-        assert_eq!(queues.push(id, b"a"), Some(true));
-        assert_eq!(queues.register("vm", b"q"), Some(id));
+        let queues = Queues::new(SharedCaps::default());
+        let (owner, caps) = (Arc::default(), Caps::default());
+        let id = queues.register("vm", b"q", &owner, &caps).expect("room");
+        assert_eq!(queues.push(id, b"a", &owner, &caps), Some(Ok(())));
+        assert_eq!(queues.register("vm", b"q", &owner, &caps), Ok(id));
         assert_eq!(queues.resolve(b"vm", b"q"), Some(id));
         assert_eq!(queues.resolve(b"", b"q"), None);
         assert_eq!(queues.pop(id), Some(Some(Bytes::from_static(b"a"))));
         assert_eq!(queues.pop(id), Some(None));
         assert_eq!(queues.pop(0), None);
-        assert_eq!(queues.push(id + 1, b"a"), None);
+        assert_eq!(queues.push(id + 1, b"a", &owner, &caps), None);
     }
 
     #[test]
-    fn a_full_queue_says_so() {
-        let queues = Queues::default();
-        let id = queues.register("", b"q").expect("room");
-        assert!((0..MAX_ITEMS).all(|_| queues.push(id, b"x") == Some(true)));
-        assert_eq!(queues.push(id, b"x"), Some(false));
+    fn a_filter_that_fills_its_room_leaves_that_of_others() {
+        let queues = Queues::new(SharedCaps { queues: 3, queue_bytes: 12, ..SharedCaps::default() });
+        let (a, b) = (Arc::default(), Arc::default());
+        let caps = Caps { queues: 2, queue_items: 3, queue_bytes: 8, ..Caps::default() };
+        let q = queues.register("", b"q", &a, &caps).expect("room");
+        assert_eq!(queues.register("", b"", &a, &caps), Ok(q + 1));
+        assert_eq!(queues.register("", b"r", &a, &caps), Err(Full(Cap::Queues, Bound::Own, 2)));
+        assert_eq!(queues.register("", b"r", &b, &caps), Ok(q + 2));
+        assert_eq!(queues.register("", b"s", &b, &caps), Err(Full(Cap::Queues, Bound::Shared, 3)));
+        // Items of both in one queue: each has its own number and bytes.
+        assert!((0..3).all(|_| queues.push(q, b"", &a, &caps) == Some(Ok(()))));
+        assert_eq!(queues.push(q, b"", &a, &caps), Some(Err(Full(Cap::QueueItems, Bound::Own, 3))));
+        assert_eq!(queues.push(q, b"12345678", &b, &caps), Some(Err(Full(Cap::QueueBytes, Bound::Own, 8))));
+        assert_eq!(queues.push(q, b"1234567", &b, &caps), Some(Ok(())));
+        assert_eq!(queues.pop(q), Some(Some(Bytes::new())), "room for an item of the first again");
+        assert_eq!(queues.push(q, b"1234", &a, &caps), Some(Err(Full(Cap::QueueBytes, Bound::Shared, 12))));
+        assert_eq!(queues.push(q, b"123", &a, &caps), Some(Ok(())));
+        while queues.pop(q).flatten().is_some() {}
+        assert_eq!((a.items.get(), a.queue_bytes.get(), b.items.get(), b.queue_bytes.get()), (0, 1, 0, 1));
     }
 }
