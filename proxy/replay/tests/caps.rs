@@ -1,0 +1,55 @@
+//! What an embedder can read of the caps of a filter: how often each was met, over reloads, and the memory in use.
+
+#![allow(clippy::expect_used, reason = "a test")]
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_host::{Cap, Caps, EngineOptions, Filter, FilterSpec, Grants, Host, Isolation};
+use sluice_replay::Stage;
+
+/// Defines two metrics while it is configured.
+const GUEST: &str = r#"(module
+  (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1) (data (i32.const 0) "ab")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $define (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (drop (call $define (i32.const 0) (i32.const 1) (i32.const 1) (i32.const 8)))
+    (i32.const 1)))"#;
+
+#[test]
+fn hits_are_counted_over_loads_and_memory_for_each_load() {
+    let options = EngineOptions { max_guests: 8, ..EngineOptions::default() };
+    let host = Host::new(options, Arc::new(Stage)).expect("a host");
+    let code = host.compile(&wat::parse_str(GUEST).expect("valid text")).expect("a filter");
+    let load = |metrics: usize| {
+        let spec = FilterSpec {
+            name: "f".into(),
+            code: code.clone(),
+            root_id: String::new(),
+            vm_id: String::new(),
+            vm_config: String::new(),
+            configs: vec![String::new()],
+            env: Default::default(),
+            isolation: Isolation::Shared,
+            fail_open: false,
+            stop_iteration: false,
+            cpu_per_call: Duration::from_secs(5),
+            cpu_per_request: Duration::from_secs(5),
+            cpu_start: Duration::from_secs(5),
+            memory: 1 << 20,
+            caps: Caps { metrics, memory_total: 1 << 20, ..Caps::default() },
+            grants: Grants::default(),
+        };
+        host.load(&spec, 2).expect("it loads")
+    };
+    let hits = |filter: &Filter| filter.capped().filter(|(_, hits)| *hits > 0).collect::<Vec<_>>();
+    let first = load(1);
+    // Each of two guests was refused a metric of its own.
+    assert_eq!((hits(&first), first.memory_total()), (vec![(Cap::Metrics, 2)], Some(2 << 16)));
+    let second = load(1);
+    assert_eq!((hits(&second), second.memory_total()), (vec![(Cap::Metrics, 4)], Some(2 << 16)));
+    drop(first);
+    assert_eq!((hits(&second), second.memory_total()), (vec![(Cap::Metrics, 4)], Some(2 << 16)));
+}
