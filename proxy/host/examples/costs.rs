@@ -1,7 +1,7 @@
 //! What the sandbox costs and how exact it is, on the machine that runs this: budgets, and both isolations.
 //!
 //! ```text
-//! cargo run --release -p sluice-host --example costs -- FILTER.wasm …
+//! cargo run --release -p sluice-host --example costs -- FILTER.wasm[=CONFIGURATION] …
 //! ```
 
 #![allow(clippy::print_stdout, reason = "it is here to show something")]
@@ -127,13 +127,15 @@ fn budgets(host: &Host, bench: &Bench, machine: &str) -> Result<(), Box<dyn Erro
 }
 
 /// CPU time of one exchange, us: the median of rounds that take turns.
-fn isolations(host: &Host, path: &str) -> Result<(), Box<dyn Error>> {
+fn isolations(host: &Host, filter: &str) -> Result<(), Box<dyn Error>> {
+    let (path, configuration) = filter.split_once('=').unwrap_or((filter, ""));
     let bytes = fs::read(path)?;
     let load = |isolation| -> Result<Chain, Box<dyn Error>> {
         let limits = FilterSpec {
             cpu_per_request: Duration::from_secs(1),
             cpu_start: Duration::from_secs(10),
             isolation,
+            configs: vec![configuration.to_owned()],
             ..FilterSpec::new(path, host.compile(&bytes, isolation)?)
         };
         Ok(Chain::new(vec![Link { filter: host.load(&limits, 1)?, configuration: 0 }]))

@@ -82,3 +82,40 @@ fn waiting_for_the_processor_is_not_counted() {
     sandbox.call(&f, (), BUDGET).expect("sleeping is no crime");
     assert!(sandbox.last_used() < Duration::from_millis(40), "{:?}", sandbox.last_used());
 }
+
+#[test]
+fn a_guest_that_waits_for_a_busy_core_is_not_killed() {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    // Everything on one core: this thread and sixteen that never wait.
+    let allowed = sched_getaffinity(None).expect("the cores of this process");
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).expect("a core"));
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let busy: Vec<_> = (0..16)
+        .map(|_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                sched_setaffinity(None, &one).expect("one core");
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {}
+            })
+        })
+        .collect();
+    sched_setaffinity(None, &one).expect("one core");
+
+    let engine = engine();
+    // Some milliseconds of work.
+    let text = r#"(module (func (export "f") (local $n i32)
+        (loop (local.set $n (i32.add (local.get $n) (i32.const 1))) (br_if 0 (i32.lt_u (local.get $n) (i32.const 20000000))))))"#;
+    let (mut sandbox, instance) = sandbox(&engine, text, Limits::default());
+    let f = instance.get_typed_func::<(), ()>(sandbox.store(), "f").expect("exported");
+    let budget = Duration::from_millis(150);
+    let waited = (0..100).any(|_| {
+        let began = Instant::now();
+        sandbox.call(&f, (), budget).expect("it used little of its budget");
+        assert!(sandbox.last_used() < budget);
+        began.elapsed() > budget
+    });
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    busy.into_iter().for_each(|thread| thread.join().expect("it ends"));
+    assert!(waited, "no call ever took longer than its budget by the clock on the wall");
+}
