@@ -124,7 +124,7 @@ impl Guest {
                 root.ending = true;
             }
         }
-        Ok(())
+        self.forget_done()
     }
 
     /// Ends the roots that asked for time and had it.
