@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sluice_host::{Cap, Caps, EngineOptions, Filter, FilterSpec, Grants, Host, Isolation};
+use sluice_host::{Cap, Caps, EngineOptions, Filter, FilterSpec, Host, Isolation};
 use sluice_replay::Stage;
 
 /// Defines two metrics while it is configured.
@@ -22,25 +22,15 @@ const GUEST: &str = r#"(module
 fn hits_are_counted_over_loads_and_memory_for_each_load() {
     let options = EngineOptions { max_guests: 8, ..EngineOptions::default() };
     let host = Host::new(options, Arc::new(Stage)).expect("a host");
-    let code = host.compile(&wat::parse_str(GUEST).expect("valid text")).expect("a filter");
+    let code = host.compile(&wat::parse_str(GUEST).expect("valid text"), Isolation::Shared).expect("a filter");
     let load = |metrics: usize| {
         let spec = FilterSpec {
-            name: "f".into(),
-            code: code.clone(),
-            root_id: String::new(),
-            vm_id: String::new(),
-            vm_config: String::new(),
-            configs: vec![String::new()],
-            env: Default::default(),
-            isolation: Isolation::Shared,
-            fail_open: false,
-            stop_iteration: false,
             cpu_per_call: Duration::from_secs(5),
             cpu_per_request: Duration::from_secs(5),
             cpu_start: Duration::from_secs(5),
             memory: 1 << 20,
             caps: Caps { metrics, memory_total: 1 << 20, ..Caps::default() },
-            grants: Grants::default(),
+            ..FilterSpec::new("f", code.clone())
         };
         host.load(&spec, 2).expect("it loads")
     };
