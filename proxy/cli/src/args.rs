@@ -52,12 +52,16 @@ Nothing listens and nothing is sent. Exit status: 0 when the file would be serve
     #[command(after_help = "Examples:
   sluice inspect filters/rust/hello/hello.wasm
   sluice inspect hello.wasm --json | jq -r .digest
+  sluice inspect hello.wasm --policy
 
 The module is read and validated, not run. Exit status: 0 when it is a module, 1 when it is something else.")]
     Inspect {
         /// The module
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
+        /// Print the grants that it needs, ready to paste under the filter, and nothing else
+        #[arg(long)]
+        policy: bool,
         #[command(flatten)]
         output: Output,
     },

@@ -18,7 +18,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(config) => run::run(&config.config),
         Command::Check { config, output } => check::run(&config.config, output.json),
-        Command::Inspect { file, output } => inspect::run(&file, output.json),
+        Command::Inspect { file, policy, output } => inspect::run(&file, policy, output.json),
         Command::Schema => schema::run(),
         Command::Completions { shell } => completions::run(shell),
     }

@@ -6,6 +6,7 @@ mod imports;
 pub(crate) mod json;
 mod known;
 mod origin;
+pub(crate) mod policy;
 pub(crate) mod text;
 
 use sluice_host::{AbiVersion, CodeError, Digest, Facts};

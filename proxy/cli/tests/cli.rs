@@ -147,6 +147,50 @@ fn every_guest_of_this_repository_can_be_inspected() {
 }
 
 #[test]
+fn every_guest_loads_with_the_policy_that_it_is_said_to_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(root().join(".build/fixtures")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "wasm") {
+            continue;
+        }
+        let policy = good(&["inspect", "--policy", &file.display().to_string()]).replace('\n', "\n    ");
+        let yaml = |policy: &str| {
+            format!(
+                "listeners: [{{ address: \"127.0.0.1:0\" }}]\nfilters:\n  f:\n    source: {{ path: {} }}\n    limits: {{ cpu_start: 10s }}\n    \
+                 {policy}\nupstreams: {{ echo: {{ builtin: echo }} }}\nroutes: [{{ filters: [f], upstream: echo }}]\n",
+                file.display()
+            )
+        };
+        let check = |policy: &str| {
+            let config = folder.path().join("sluice.yaml");
+            std::fs::write(&config, yaml(policy)).unwrap();
+            let output = sluice(&["check", "-c", &config.display().to_string()]);
+            stdout(&output) + &stderr(&output)
+        };
+        let said = check(&policy);
+        assert!(!said.contains("is not granted"), "{}: {said}", file.display());
+        // With one hostcall less it is refused, and the error names it.
+        if let Some(line) = policy.lines().find(|line| line.trim_start().starts_with("- proxy_")) {
+            let name = line.trim_start().trim_start_matches("- ");
+            let said = check(
+                &policy
+                    .replacen(&format!("\n{line}"), "", 1)
+                    .replace("hostcalls:\n      wasi", "hostcalls: []\n      wasi"),
+            );
+            assert!(
+                said.contains(&format!("not granted: capabilities.hostcalls: {name};")),
+                "{}: {said}",
+                file.display()
+            );
+        }
+        seen += 1;
+    }
+    assert!(seen >= 15, "{seen} fixtures: run tools/build-guests.sh");
+}
+
+#[test]
 fn what_is_no_module_is_called_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let hello = std::fs::read(guest("filters/rust/hello/hello.wasm")).unwrap();

@@ -6,9 +6,9 @@ use crate::{
     declare::{choice, section},
     grant::{Callouts, Listed},
     limits::Limits,
-    node::Node,
+    node::{Kind, Node},
     payload::{EnvValue, Payload},
-    plan::{self, Isolation, OnError, Position},
+    plan::{self, Isolation, OnError, Position, Ungranted},
     quarantine::Quarantine,
     reader::Cx,
     scalar::{FilePath, Free, Text},
@@ -17,7 +17,7 @@ use crate::{
 
 section! {
     /// One WebAssembly filter
-    Filter {
+    Filter, check granted_env {
         /// Where the module comes from: one of `path` and `build`.
         source: Source,
         /// Pin: a module with another SHA-256 is refused.
@@ -75,6 +75,10 @@ section! {
         foreign: Listed = "default",
         /// Namespaces of shared data.
         shared_data: Listed = "default",
+        /// Names that `env:` of the filter may set; the default is all that it sets.
+        env: Listed = "default",
+        /// What happens to a module that imports a hostcall or WASI function which is not granted.
+        ungranted: Ungranted = "refuse_module",
     }
 }
 
@@ -87,6 +91,22 @@ choice!(OnError {
     "fail_closed" => OnError::FailClosed, "The request is answered 503.";
     "fail_open" => OnError::FailOpen, "The filter is skipped from there on.";
 });
+
+choice!(Ungranted {
+    "refuse_module" => Ungranted::RefuseModule, "It is not loaded; the error names all of them.";
+    "refuse_call" => Ungranted::RefuseCall, "It is loaded, and these calls fail.";
+});
+
+fn granted_env(filter: &Node, cx: &mut Cx<'_>) {
+    let granted = filter.get("capabilities").and_then(|capabilities| capabilities.get("env"));
+    let Some(Kind::List(granted)) = granted.map(|granted| &granted.kind) else { return };
+    for entry in filter.get("env").map_or(&[][..], Node::entries) {
+        if !granted.iter().any(|name| name.text() == Some(&entry.key)) {
+            let help = format!("add it to `capabilities.env` of this filter, or take it out of `env`: `{}`", entry.key);
+            cx.error::<()>(entry.at, "this variable is not granted", help);
+        }
+    }
+}
 
 fn one_source(source: &Node, cx: &mut Cx<'_>) {
     let help = "write `source: { path: filter.wasm }` or `source: { build: FOLDER }`";
@@ -146,7 +166,8 @@ impl Filter {
             // `one_source` has said so.
             _ => return None,
         };
-        let Capabilities { hostcalls, wasi, callouts, properties, foreign, shared_data, .. } = self.capabilities;
+        let Capabilities { hostcalls, wasi, callouts, properties, foreign, shared_data, ungranted, .. } =
+            self.capabilities;
         Some(plan::Filter {
             name,
             source,
@@ -168,6 +189,7 @@ impl Filter {
                 properties: properties.0,
                 foreign: foreign.0,
                 shared_data: shared_data.0,
+                ungranted,
             },
             at,
         })

@@ -171,6 +171,18 @@ pub struct Capabilities {
     pub foreign: Grant,
     /// Namespaces of shared data.
     pub shared_data: Grant,
+    /// What happens to a module that imports what is not granted.
+    pub ungranted: Ungranted,
+}
+
+/// What happens to a module that imports a hostcall or WASI function which is not granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ungranted {
+    /// It is not loaded.
+    #[default]
+    RefuseModule,
+    /// It is loaded, and these calls fail.
+    RefuseCall,
 }
 
 /// One capability list.

@@ -1,5 +1,7 @@
 //! Why a filter could not be loaded, in sentences for the person who wrote the configuration.
 
+use std::collections::BTreeSet;
+
 use sluice_engine::{CodeError, Crash, EngineError};
 
 use crate::Phase;
@@ -27,6 +29,14 @@ pub enum LoadError {
     /// It imports what does not exist here.
     #[error("imports what this host does not have: {}", .0.join(", "))]
     MissingImports(Vec<String>),
+    /// It imports what exists and is not granted.
+    #[error("{}", ungranted(.hostcalls, .wasi))]
+    Ungranted {
+        /// Hostcalls (`capabilities.hostcalls`).
+        hostcalls: BTreeSet<String>,
+        /// Functions of WASI (`capabilities.wasi`).
+        wasi: BTreeSet<String>,
+    },
     /// It exports a callback with a type that the ABI does not know.
     #[error("exports {name} with the type {found}, the ABI says {wanted}")]
     CallbackType {
@@ -58,6 +68,21 @@ pub enum LoadError {
         /// The last line it logged.
         last_log: String,
     },
+}
+
+fn ungranted(hostcalls: &BTreeSet<String>, wasi: &BTreeSet<String>) -> String {
+    let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut text = "imports what this filter is not granted:".to_owned();
+    for (key, names) in [("hostcalls", hostcalls), ("wasi", wasi)] {
+        if !names.is_empty() {
+            text.push_str(&format!(" capabilities.{key}: {};", list(names)));
+        }
+    }
+    text.push_str(
+        " `sluice inspect --policy` prints all that the module needs, and with `capabilities.ungranted: refuse_call` it is \
+         loaded and these calls fail",
+    );
+    text
 }
 
 fn callback(phase: Phase) -> &'static str {

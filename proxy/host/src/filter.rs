@@ -1,12 +1,17 @@
 //! One configured filter: its code linked, its guests pooled. Immutable and shared by all requests.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use sluice_abi::{AbiVersion, hostcalls::Hostcall};
+use sluice_abi::{AbiVersion, hostcalls::Hostcall, wasi::MODULES};
 use sluice_engine::{Code, Digest};
+use wasmtime::Module;
 
-use crate::{Cap, Caps, Quarantine, Usage, blueprint::Blueprint, caps::Told, pool::Pool, shared::Account};
+use crate::{Cap, Caps, LoadError, Quarantine, Usage, blueprint::Blueprint, caps::Told, pool::Pool, shared::Account};
 
 /// What is needed to load a filter.
 #[derive(Clone)]
@@ -104,6 +109,8 @@ pub struct Grants {
     pub callouts: Option<Vec<String>>,
     /// Namespaces of shared data and queues; `None` grants the filter's own and those it is told the name of.
     pub shared_data: Option<Vec<String>>,
+    /// A module that imports a hostcall or WASI function which is not granted is loaded all the same, and the call fails.
+    pub loads_ungranted: bool,
 }
 
 impl Default for Grants {
@@ -120,7 +127,37 @@ impl Grants {
     }
 
     fn with(hostcalls: u64) -> Self {
-        Self { hostcalls, wasi: None, properties: None, foreign: None, callouts: None, shared_data: None }
+        Self {
+            hostcalls,
+            wasi: None,
+            properties: None,
+            foreign: None,
+            callouts: None,
+            shared_data: None,
+            loads_ungranted: false,
+        }
+    }
+
+    /// What this module imports and is not granted: hostcalls and functions of WASI, each sorted and once.
+    ///
+    /// # Errors
+    /// [`LoadError::Ungranted`] when there is any and the module is not to be loaded then.
+    pub(crate) fn check(&self, module: &Module) -> Result<(), LoadError> {
+        if self.loads_ungranted {
+            return Ok(());
+        }
+        let (mut hostcalls, mut wasi) = (BTreeSet::new(), BTreeSet::new());
+        for import in module.imports() {
+            let name = import.name();
+            if import.module() == "env"
+                && Hostcall::from_name(name).is_some_and(|call| self.hostcalls & call.bit() == 0)
+            {
+                hostcalls.insert(name.to_owned());
+            } else if MODULES.contains(&import.module()) && !self.wasi(name) {
+                wasi.insert(name.to_owned());
+            }
+        }
+        if hostcalls.is_empty() && wasi.is_empty() { Ok(()) } else { Err(LoadError::Ungranted { hostcalls, wasi }) }
     }
 
     pub(crate) fn wasi(&self, name: &str) -> bool {

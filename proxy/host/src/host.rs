@@ -99,6 +99,7 @@ impl Host {
     /// [`LoadError`] that says in which step and how.
     pub fn load(&self, spec: &FilterSpec, shards: usize) -> Result<Arc<Filter>, LoadError> {
         let module = spec.code.module();
+        spec.grants.check(module)?;
         let identity = Identity {
             name: spec.name.as_str().into(),
             digest: spec.code.digest(),

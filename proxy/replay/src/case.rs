@@ -118,6 +118,9 @@ pub struct Use {
     pub hostcalls: Option<Vec<String>>,
     /// Names of the WASI functions it is granted; all when it is not said.
     pub wasi: Option<Vec<String>>,
+    /// A module that imports what is not granted is not loaded; else only the call fails.
+    #[serde(default)]
+    pub refuse_ungranted: bool,
     /// Upstreams that its callouts may reach.
     #[serde(default)]
     pub callouts: Vec<String>,

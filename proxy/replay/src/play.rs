@@ -204,6 +204,7 @@ fn spec(wanted: &Use, code: Code, isolation: Isolation) -> Result<FilterSpec, St
             foreign: wanted.foreign.clone(),
             callouts: Some(wanted.callouts.clone()),
             shared_data: wanted.shared_data.clone(),
+            loads_ungranted: !wanted.refuse_ungranted,
         },
         cpu_share: limits.cpu_share_ms.map(Duration::from_millis),
         cpu_warn: Duration::from_millis(limits.cpu_warn_ms),

@@ -235,6 +235,7 @@ fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
             Grant::Only(names) => Some(names.clone()),
         },
         shared_data: list(&capabilities.shared_data),
+        loads_ungranted: capabilities.ungranted == plan::Ungranted::RefuseCall,
     })
 }
 

@@ -8,16 +8,18 @@ use sluice_host::CodeError;
 
 use crate::{
     explain::{self, Failure},
-    inspect::{Report, json, text},
+    inspect::{Report, json, policy, text},
 };
 
-/// Prints the report of a file.
+/// Prints the report of a file, or the grants that it needs.
 ///
 /// # Errors
 /// When the file cannot be read or is no module.
-pub(crate) fn run(file: &Path, as_json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn run(file: &Path, only_policy: bool, as_json: bool) -> Result<ExitCode, Failure> {
     let report = read(file).and_then(|bytes| Report::of(&bytes).map_err(|error| format!("{} {error}", file.display())));
     match report {
+        Ok(report) if only_policy && as_json => explain::print_json(&policy::json(&report.imports))?,
+        Ok(report) if only_policy => explain::print(&explain::visible(&policy::yaml(&report.imports)))?,
         Ok(report) if as_json => explain::print_json(&json::render(file, &report))?,
         Ok(report) => explain::print(&explain::visible(&text::render(file, &report)))?,
         Err(error) if as_json => {
