@@ -27,6 +27,7 @@ mod http2;
 mod kept;
 mod large;
 mod local;
+mod misbehave;
 mod peers;
 mod process;
 mod routing;
