@@ -103,7 +103,11 @@ mod tests {
             for (key, setting) in keys {
                 let (title, default) = (setting["title"].as_str().expect("a title"), &setting["default"]);
                 let (_, range) = title.split_once(" from ").expect("a range");
-                let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+                let default = match default {
+                    serde_json::Value::String(text) => text.clone(),
+                    serde_json::Value::Null => "none".to_owned(),
+                    other => other.to_string(),
+                };
                 let row = row(&format!("{before}{key}"));
                 assert!(row.contains(&format!("| {default}")), "{before}{key}: the default is {default}: {row}");
                 assert!(row.contains(&format!("| {range}")), "{before}{key}: the range is {range}: {row}");
