@@ -35,6 +35,13 @@ impl std::fmt::Debug for Address {
 }
 
 impl Address {
+    /// Whether nothing reaches this guest any more; `other` is one that lives. Takes no lock: it is asked while a guest is
+    /// put into its place.
+    pub(crate) fn is_gone(&self, other: &Self) -> bool {
+        let replaced = self.place.ptr_eq(&other.place) && self.number != other.number;
+        replaced || self.place.upgrade().is_none_or(|place| !place.lives())
+    }
+
     /// Asks the outside for all that the guest noted, in its order.
     pub(crate) fn send_all(&self, state: &mut State, outside: &dyn Outside) {
         for outgoing in std::mem::take(&mut state.outgoing) {

@@ -216,6 +216,7 @@ fn enter(state: &mut State, phase: Phase, context: u32) {
     state.current = context;
     state.effective = context;
     state.asked = Asked::default();
+    state.measured = None;
     state.logged = Logged::default();
     if !phase.is_stream() {
         state.writable = Writable::default();

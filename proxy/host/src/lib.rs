@@ -23,6 +23,7 @@ mod filter;
 mod foreign;
 mod guest;
 mod head;
+mod head_size;
 mod health;
 mod host;
 mod hostcalls;

@@ -16,8 +16,10 @@ use crate::{Direction, LoadError, Phase, blueprint::Blueprint, errands::Address,
 
 /// So many guests in a row that end in a crash are replaced at once; then the waits begin, and grow. A guest that does not
 /// start is waited for in any case.
-const AT_ONCE: u32 = 3;
+const AT_ONCE: u32 = 5;
 const WAIT: Duration = Duration::from_millis(100);
+/// Exchanges that would be fine are refused meanwhile, and a filter that harms most of them is taken out by its quarantine.
+const LONGEST_WAIT_AFTER_CRASH: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Where one guest lives. Exchanges keep the place and the guest's number, never the guest.
@@ -52,7 +54,7 @@ impl Inner {
             return Duration::ZERO;
         }
         let waits = self.waits.get_or_insert_with(|| waits(WAIT, LONGEST_WAIT));
-        waits.next().unwrap_or(LONGEST_WAIT)
+        waits.next().unwrap_or(LONGEST_WAIT).min(if started { LONGEST_WAIT_AFTER_CRASH } else { LONGEST_WAIT })
     }
 }
 

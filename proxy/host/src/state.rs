@@ -3,12 +3,14 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use sluice_abi::MapType;
 use sluice_engine::Inside;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::{
     Callout, Direction, GrpcCall, Message, Phase, Reply, answered::Answered, calls::Calls, caps::Full,
-    errands::Address, filter::Identity, host::Services, inbox::Parked, shared::Registrant, wasi::Stdio,
+    errands::Address, filter::Identity, head_size::Size, host::Services, inbox::Parked, shared::Registrant,
+    wasi::Stdio,
 };
 
 /// The store of a guest as Wasmtime sees it.
@@ -60,6 +62,8 @@ pub(crate) struct State {
     pub(crate) asked: Asked,
     /// Roots that said that they are done with what they needed time for.
     pub(crate) done: Vec<u32>,
+    /// What the running callback measured last and has only added to since: many additions are not each a walk.
+    pub(crate) measured: Option<(MapType, Size)>,
     /// Log lines of the running callback and their bytes.
     pub(crate) logged: Logged,
     /// Half lines on standard output and error.
@@ -154,6 +158,7 @@ impl State {
             writable: Writable::default(),
             asked: Asked::default(),
             done: Vec::new(),
+            measured: None,
             logged: Logged::default(),
             stdio: Stdio::default(),
             last_log: String::new(),
@@ -167,12 +172,13 @@ impl State {
         self.last_log = report.to_string();
     }
 
-    /// Makes this guest the one that is told of new items in the queues it registered, as soon as it can be found.
+    /// Makes this guest the one that is told of new items in the queues it registered, as soon as it can be found; and
+    /// of those that a guest died over.
     pub(crate) fn announce(&mut self) {
-        if let Some(address) = &self.address {
-            for (queue, root) in std::mem::take(&mut self.registered) {
-                self.services.queues.registered(queue, Registrant { address: address.clone(), root });
-            }
+        let Some(address) = &self.address else { return };
+        for (queue, root) in std::mem::take(&mut self.registered) {
+            let untold = self.services.queues.registered(queue, Registrant { address: address.clone(), root });
+            self.outgoing.extend((0..untold).map(|_| Outgoing::Queue(queue)));
         }
     }
 

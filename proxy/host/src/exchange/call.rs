@@ -96,7 +96,6 @@ impl Exchange {
         };
         let filter = &link.filter;
         let blueprint = &filter.blueprint;
-        blueprint.meter.exchange();
         let admission = blueprint.health.admit(|| blueprint.services.outside.monotonic());
         if admission == Admission::Refused {
             return Err(Token::Quarantined);
@@ -115,6 +114,8 @@ impl Exchange {
         let mut entered = place.enter_any().map_err(|e| not_started(e.as_ref()))?;
         let number = entered.number();
         let Some(guest) = entered.guest() else { return Err(Token::StartFailed) };
+        // Those that were kept away say nothing of how many it harms.
+        blueprint.meter.exchange();
         let created = guest.create_context(link.configuration, filter.cpu_per_request);
         slot.used += guest.last_used();
         wasi::flush(guest.state());

@@ -6,11 +6,7 @@ use sluice_abi::{
 };
 
 use super::Value;
-use crate::{
-    Cap, Caps, Head, Phase, TrailersHead,
-    caps::{Bound, Full},
-    state::State,
-};
+use crate::{Head, Phase, TrailersHead, head_size::Size, state::State};
 
 /// Most bytes of one pair: more would be refused by every peer.
 const MAX_VALUE: usize = 64 << 10;
@@ -126,6 +122,7 @@ pub(crate) fn proxy_set_header_map_pairs(state: &mut State, map: MapType, pairs:
         state.capped(full);
         return Err(Status::BadArgument);
     }
+    state.measured = None;
     write(state, map)?.replace_all(pairs).map_err(|_| Status::BadArgument)
 }
 
@@ -167,70 +164,35 @@ pub(crate) fn proxy_replace_header_map_value(
 
 /// Adds a pair, or puts it in place of all others of its name.
 fn change(state: &mut State, map: MapType, key: &[u8], value: &[u8], replace: bool) -> Result<(), Status> {
-    let caps = state.identity.caps;
+    let (caps, measured) = (state.identity.caps, state.measured);
     let head = write(state, map)?;
     if key.len() + value.len() > MAX_VALUE {
         return Err(Status::BadArgument);
     }
-    let same = if key.eq_ignore_ascii_case(b"host") { b":authority" } else { key };
-    let (all, goes) = Size::of(head.as_ref(), |name| !replace || !name.eq_ignore_ascii_case(same));
-    if let Err(full) = all.may_become(all.without(goes).with(key, value), &caps) {
+    let (all, goes) = match measured {
+        Some((of, all)) if of == map && !replace => (all, Size::NOTHING),
+        _ => {
+            let same = if key.eq_ignore_ascii_case(b"host") { b":authority" } else { key };
+            Size::of(head.as_ref(), |name| !replace || !name.eq_ignore_ascii_case(same))
+        }
+    };
+    let then = all.without(goes).with(key, value);
+    if let Err(full) = all.may_become(then, &caps) {
+        state.measured = Some((map, all));
         state.capped(full);
         return Err(Status::BadArgument);
     }
     let done = if replace { head.replace(key, value) } else { head.add(key, value) };
+    // A pseudo header takes the place of its like even when it is added.
+    let plain = key.first() != Some(&b':') && !key.eq_ignore_ascii_case(b"host");
+    state.measured = (plain && done.is_ok()).then_some((map, then));
     done.map_err(|_| Status::BadArgument)
 }
 
 pub(crate) fn proxy_remove_header_map_value(state: &mut State, map: MapType, key: &[u8]) -> Result<(), Status> {
+    state.measured = None;
     write(state, map)?.remove(key);
     Ok(())
-}
-
-/// Fields of a head and bytes of their names and values.
-#[derive(Clone, Copy)]
-struct Size {
-    fields: usize,
-    bytes: usize,
-}
-
-impl Size {
-    const NOTHING: Self = Self { fields: 0, bytes: 0 };
-
-    /// All of a head, and those of its pairs that do not stay.
-    fn of(head: &dyn Head, stays: impl Fn(&[u8]) -> bool) -> (Self, Self) {
-        let (mut all, mut goes) = (Self::NOTHING, Self::NOTHING);
-        head.visit(&mut |name, value| {
-            all = all.with(name, value);
-            if !stays(name) {
-                goes = goes.with(name, value);
-            }
-        });
-        (all, goes)
-    }
-
-    fn sum(pairs: Pairs<'_>) -> Self {
-        pairs.iter().fold(Self::NOTHING, |size, (name, value)| size.with(name, value))
-    }
-
-    fn with(self, name: &[u8], value: &[u8]) -> Self {
-        Self { fields: self.fields + 1, bytes: self.bytes + name.len() + value.len() }
-    }
-
-    fn without(self, part: Self) -> Self {
-        Self { fields: self.fields - part.fields, bytes: self.bytes - part.bytes }
-    }
-
-    /// Whether a head of this size may become one of that size. One that came too large may be made smaller.
-    fn may_become(self, then: Self, caps: &Caps) -> Result<(), Full> {
-        if then.fields > caps.header_fields && then.fields > self.fields {
-            return Err(Full(Cap::HeaderFields, Bound::Own, caps.header_fields));
-        }
-        if then.bytes > caps.header_bytes && then.bytes > self.bytes {
-            return Err(Full(Cap::HeaderBytes, Bound::Own, caps.header_bytes));
-        }
-        Ok(())
-    }
 }
 
 /// Whether a filter may make a head of these pairs: of a call, or of an answer.

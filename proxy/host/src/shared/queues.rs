@@ -68,11 +68,13 @@ impl Queues {
         Self { inner: Mutex::default(), shared }
     }
 
-    /// Names the root that is told of new items; the last one that registers is.
-    pub(crate) fn registered(&self, id: u32, registrant: Registrant) {
-        if let Some(queue) = self.inner.lock().queue(id) {
-            queue.registrant = Some(registrant);
-        }
+    /// Names the root that is told of new items; the last one that registers is. Says how many items wait that nobody
+    /// will be told of, because the guest that was registered before is gone.
+    pub(crate) fn registered(&self, id: u32, registrant: Registrant) -> usize {
+        let mut inner = self.inner.lock();
+        let Some(queue) = inner.queue(id) else { return 0 };
+        let before = queue.registrant.replace(registrant.clone());
+        if before.is_some_and(|before| before.address.is_gone(&registrant.address)) { queue.items.len() } else { 0 }
     }
 
     /// Who is told of new items.
