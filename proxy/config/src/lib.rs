@@ -29,6 +29,7 @@ pub mod plan;
 mod quarantine;
 mod reader;
 mod redact;
+mod reload;
 mod route;
 mod scalar;
 mod schema;

@@ -1,10 +1,12 @@
 //! The file as meant: plain values, every name resolved to an index, every default filled in.
 
 mod limits;
+mod reload;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use limits::{Guests, Limits, Server, Shared};
+pub use reload::{AfterDrain, Reload, Rollback};
 
 /// Where a value stands in the configuration text; line and column start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -198,7 +200,7 @@ pub enum Grant {
 }
 
 /// One upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
     /// The key under `upstreams:`.
     pub name: String,
@@ -209,7 +211,7 @@ pub struct Upstream {
 }
 
 /// What stands behind an upstream's name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum UpstreamKind {
     /// The embedded echo, which answers with what it received, as JSON.
     Echo,
@@ -218,7 +220,7 @@ pub enum UpstreamKind {
 }
 
 /// Endpoints and how to speak to them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Servers {
     /// At least one.
     pub endpoints: Vec<Endpoint>,
@@ -254,7 +256,7 @@ pub enum Balance {
 }
 
 /// TLS towards an upstream.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Name sent and verified; the endpoint's host when `None`.
     pub sni: Option<String>,
@@ -446,15 +448,4 @@ pub struct AccessLog {
     pub path: Option<PathBuf>,
     /// How a line looks.
     pub format: LogFormat,
-}
-
-/// How changes are picked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reload {
-    /// Watch the files.
-    pub watch: bool,
-    /// Quiet time before a change is taken up.
-    pub debounce: Duration,
-    /// How long an old generation may serve its last requests.
-    pub drain: Duration,
 }

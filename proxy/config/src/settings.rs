@@ -1,4 +1,4 @@
-//! `server:`, `admin:` and `reload:`: the proxy itself.
+//! `server:` and `admin:`: the proxy itself.
 
 use serde_json::{Value, json};
 
@@ -69,18 +69,6 @@ section! {
     }
 }
 
-section! {
-    /// How changes of files are picked up
-    Reload {
-        /// Watch the configuration, the modules, certificates and keys.
-        watch: bool = "true",
-        /// Quiet time before a change is taken up.
-        debounce: Time<0, HOUR> = "100ms",
-        /// How long an old generation may serve its last requests.
-        drain: Time<0, { 24 * HOUR }> = "30s",
-    }
-}
-
 /// `off`, or where.
 pub(crate) struct Admin(Option<plan::Admin>);
 
@@ -126,11 +114,5 @@ impl Server {
                 metrics: usize::try_from(self.shared.metrics.0).ok()?,
             },
         })
-    }
-}
-
-impl Reload {
-    pub(crate) fn plan(self) -> plan::Reload {
-        plan::Reload { watch: self.watch, debounce: self.debounce.0, drain: self.drain.0 }
     }
 }

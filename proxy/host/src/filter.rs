@@ -289,6 +289,12 @@ impl Filter {
         self.blueprint.limits.total.as_ref().map(|total| total.used())
     }
 
+    /// Ends every guest now, whatever waits in it: exchanges that still meet the filter fail, and no guest is built any
+    /// more. Guests that requests have of their own end with those.
+    pub fn cut_off(&self) {
+        self.pool.cut_off();
+    }
+
     /// Number of root contexts, one for each configuration.
     pub fn roots(&self) -> usize {
         self.blueprint.identity.configs.len()

@@ -165,6 +165,15 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Ends the guest without asking it; none takes its place.
+    pub(crate) fn cut_off(&self) {
+        let mut inner = self.inner.lock();
+        inner.over = true;
+        Entered { inner, place: self }.bury();
+    }
+}
+
 /// A guest in use; the place is locked until this is dropped. Then what the guest asked the outside for is sent.
 pub(crate) struct Entered<'a> {
     inner: MutexGuard<'a, Inner>,

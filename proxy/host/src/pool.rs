@@ -7,7 +7,7 @@ use wasmtime::{InstancePre, Module};
 
 use crate::{
     Isolation, LoadError, blueprint::Blueprint, guest::Guest, image::Snapshot, place::Place, state::Held,
-    thread::thread_number,
+    thread::worker_number,
 };
 
 /// How long a root may take from its `proxy_on_done` to `proxy_done`.
@@ -65,6 +65,11 @@ impl Pool {
         self.lasting.iter().for_each(|place| place.end(DONE));
     }
 
+    /// Ends the guests that serve many requests without asking them.
+    pub(crate) fn cut_off(&self) {
+        self.lasting.iter().for_each(|place| place.cut_off());
+    }
+
     /// A place for a new exchange of the running thread.
     ///
     /// # Errors
@@ -80,7 +85,7 @@ impl Pool {
 
     /// The guest of this thread; another's while it is being replaced.
     fn shard(&self) -> Option<&Arc<Place>> {
-        let own = thread_number() % self.lasting.len().max(1);
+        let own = worker_number() % self.lasting.len().max(1);
         let (before, from) = self.lasting.split_at_checked(own)?;
         from.iter().chain(before).find(|place| place.lives()).or(from.first())
     }

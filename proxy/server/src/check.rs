@@ -1,11 +1,18 @@
 //! Loads a configuration as `run` would, without serving it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use sluice_config::plan;
 use sluice_host::{Host, LogLevel};
 
-use crate::{build, limits, load, load::RunError, logging, serve};
+use crate::{
+    build, certificates, limits, load,
+    load::RunError,
+    logging,
+    reload::{Builder, Files, Recipe},
+    serve,
+    upstream::Upstream,
+};
 
 /// What was found.
 #[derive(Debug)]
@@ -53,22 +60,27 @@ impl CheckReport {
 /// # Errors
 /// [`RunError`] when the file cannot be read or understood; problems of filters are in the report.
 pub fn check(file: &Path) -> Result<CheckReport, RunError> {
-    let plan = load::plan(file)?;
+    let files = Files::default();
+    let plan = load::plan(file, &files)?;
     let quiet = plan::Telemetry { log_level: plan::LogLevel::Error, ..plan.telemetry.clone() };
     logging::start(&quiet);
     let outside = serve::machine(LogLevel::Warn, file)?;
-    let upstreams = build::upstreams(&plan, file, 1)?;
+    let upstreams = plan.upstreams.iter().map(|u| {
+        Upstream::build(u, 0, &files).map(Arc::new).map_err(|e| RunError::upstream(file, u, &e))
+    });
+    let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
     outside.callouts().set_upstreams(&upstreams);
     let host = Host::new(limits::host(&plan.server, file)?, outside).map_err(RunError::Host)?;
-    let loaded = build::filters(&host, &plan, file, 1);
+    let recipes = plan.filters.iter().map(|filter| Recipe::read(filter, file, &files)).collect();
+    let loaded = Builder { host: &host, file, shards: 1 }.build(&plan, recipes, &[]);
     let mut problems = Vec::new();
-    let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().map(|l| l.filter.clone())).collect();
+    let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().cloned()).collect();
     if let Some(filters) = working
         && let Err(error) = build::site(&plan, file, &filters, upstreams, 1)
     {
         problems.push(error.to_string());
     }
-    problems.extend(serve::certificates(&plan, file).err().map(|e| e.to_string()));
+    problems.extend(certificates::read(&plan, file, &files).err().map(|e| e.to_string()));
     let filters = plan
         .filters
         .iter()
@@ -78,8 +90,8 @@ pub fn check(file: &Path) -> Result<CheckReport, RunError> {
                 name: plan.name.clone(),
                 digest: l.filter.digest().to_string(),
                 abi: l.filter.abi().to_string(),
-                size: l.size,
-                seconds: l.took.as_secs_f64(),
+                size: l.recipe.module.len(),
+                seconds: (l.compiling + l.starting).as_secs_f64(),
                 error: None,
             },
             Err(problem) => CheckedFilter {

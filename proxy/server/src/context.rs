@@ -22,7 +22,6 @@ pub(crate) static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
 
 /// One request.
 pub(crate) struct Context {
-    pub(crate) site: Option<Arc<Site>>,
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) exchange: Option<Exchange>,
     pub(crate) began: Instant,
@@ -63,6 +62,8 @@ pub(crate) struct Context {
     pub(crate) cause: Option<Cause>,
     /// Which filter answered, with its details, if one did.
     pub(crate) replied: Option<(Arc<str>, String)>,
+    /// Dropped last: who sees that nobody holds the site any more may give its filters back.
+    pub(crate) site: Option<Arc<Site>>,
 }
 
 /// An answer on its way through Pingora's error path.

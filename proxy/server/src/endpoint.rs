@@ -17,6 +17,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::{
     dial::{self, Client},
+    reload::Files,
     upstream::UpstreamError,
 };
 
@@ -51,8 +52,8 @@ pub(crate) struct Endpoint {
 
 impl Settings {
     /// `number` tells upstreams apart in the connection pool.
-    pub(crate) fn build(plan: &plan::Servers, number: u64) -> Result<Self, UpstreamError> {
-        Ok(Self { options: options(plan)?, tls: plan.tls.is_some(), group: number, http: plan.http })
+    pub(crate) fn build(plan: &plan::Servers, number: u64, files: &Files) -> Result<Self, UpstreamError> {
+        Ok(Self { options: options(plan, files)?, tls: plan.tls.is_some(), group: number, http: plan.http })
     }
 }
 
@@ -168,7 +169,7 @@ impl Endpoint {
     }
 }
 
-fn options(plan: &plan::Servers) -> Result<PeerOptions, UpstreamError> {
+fn options(plan: &plan::Servers, files: &Files) -> Result<PeerOptions, UpstreamError> {
     let mut o = PeerOptions::new();
     // Every wait is bounded: all of these are unlimited when they are not set.
     o.connection_timeout = Some(plan.timeouts.connect);
@@ -188,7 +189,7 @@ fn options(plan: &plan::Servers) -> Result<PeerOptions, UpstreamError> {
         o.verify_hostname = tls.verify;
         if let Some(path) = &tls.ca {
             let fail = |error: String| UpstreamError::Ca { path: path.display().to_string(), error };
-            let pem = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+            let pem = files.read(path).map_err(|e| fail(e.to_string()))?;
             let certificates: Vec<_> = pem_certificates(&pem).map_err(fail)?;
             o.ca = Some(Arc::from(certificates.into_boxed_slice()) as Arc<CaType>);
         }

@@ -4,7 +4,7 @@ use std::{fmt, path::Path};
 
 use sluice_config::{Errors, Plan, Position, Source, parse, plan};
 
-use crate::{upstream::UpstreamError, world::Machine};
+use crate::{reload::Files, upstream::UpstreamError};
 
 /// Why a configuration cannot be served.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct Place {
 }
 
 /// One filter that does not load.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FilterProblem {
     /// Its name.
     pub name: String,
@@ -108,11 +108,11 @@ impl RunError {
 ///
 /// # Errors
 /// [`RunError::Read`] or [`RunError::Config`].
-pub(crate) fn plan(file: &Path) -> Result<Plan, RunError> {
+pub(crate) fn plan(file: &Path, files: &Files) -> Result<Plan, RunError> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| RunError::Read { file: name.clone(), error })?;
+    let text = files.read_text(file).map_err(|error| RunError::Read { file: name.clone(), error })?;
     let dir = file.parent().unwrap_or(Path::new("."));
-    parse(Source { text: &text, name: &name, dir }, &Machine).map_err(RunError::Config)
+    parse(Source { text: &text, name: &name, dir }, files).map_err(RunError::Config)
 }
 
 /// What the file asks for and this version does not do; said at every start, so that nothing is ignored in silence.

@@ -1,7 +1,7 @@
 //! Serves a configuration: sockets, TLS, Pingora's server, reload on SIGHUP and a clean end.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +18,6 @@ use pingora_core::{
     services::listening::Service,
 };
 use pingora_proxy::http_proxy_service_with_name;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use sluice_config::{
     Plan,
     plan::{self, Listener},
@@ -28,7 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     access_log::AccessLog,
-    build,
+    certificates::{Certificate, Certificates},
     context::IN_FLIGHT,
     limits,
     listen::Claim,
@@ -37,9 +36,9 @@ use crate::{
     logging,
     outside::Machine,
     proxy::Proxy,
-    site::Site,
+    reload::{self, Ask, Cause, Files, Loader, Pins, Reloader},
     tcp::{Bound, TcpProxy},
-    upstream::Upstream,
+    watch::Waker,
 };
 
 /// How often names of upstreams are looked up again.
@@ -52,7 +51,8 @@ const POOL: usize = 512;
 /// # Errors
 /// [`RunError`] when it cannot be served at all; nothing was bound then.
 pub fn run(file: &Path) -> Result<(), RunError> {
-    let plan = load::plan(file)?;
+    let files = Files::default();
+    let plan = load::plan(file, &files)?;
     logging::start(&plan.telemetry);
     load::warnings(&plan).iter().for_each(|w| tracing::warn!("{w}"));
     let workers = if plan.server.workers == 0 {
@@ -60,20 +60,23 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     } else {
         plan.server.workers
     };
+    reload::compile_behind();
     let machine = machine(logging::for_filters(plan.telemetry.log_level), file)?;
     let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map_err(RunError::Host)?;
-    let loader = Loader { file: file.to_owned(), host, machine, workers, started: plan.clone() };
-    let site = Arc::new(loader.load(&plan, 1)?);
-    certificates(&plan, file)?;
+    let loader = Loader { file: file.to_owned(), host, machine, shards: workers };
+    let serving = loader.load(1, None, &files, &mut Pins::default())?;
+    let plan = serving.plan.clone();
     let log = AccessLog::open(plan.telemetry.access_log.as_ref())
         .map_err(|e| RunError::setup(file, sluice_config::Position::default(), format!("telemetry.access_log: {e}")))?;
-    let live = Arc::new(Live::new(site));
+    let live = Arc::new(Live::new(serving.site.clone()));
     let claims = claims(&plan, file)?;
-    let server = server(&plan, &claims, file, workers, &live, &log)?;
-    spawn(file, "sluice-reload", {
-        let live = live.clone();
-        move || reload_on_signal(&live, &loader)
-    })?;
+    let certificates = Arc::new(Certificates::new(&serving.plan, &serving.keys));
+    let server = server(&plan, &claims, &certificates, file, workers, &live, &log)?;
+    let reloader = Reloader::new(loader, serving, files, live.clone(), certificates, Arc::default());
+    let reloader = reloader.map_err(|e| no_thread(file, &e))?;
+    let waker = reloader.waker();
+    spawn(file, "sluice-reload", move || reloader.run())?;
+    spawn(file, "sluice-signals", move || reload_on_signal(&waker))?;
     spawn(file, "sluice-resolve", move || resolve_for_ever(&live))?;
     let grace = plan.server.shutdown_grace;
     let summary = format!("{} filters, {} routes, {workers} workers", plan.filters.len(), plan.routes.len());
@@ -100,79 +103,7 @@ fn scheme(listener: &Listener) -> &'static str {
 pub(crate) fn machine(level: sluice_host::LogLevel, file: &Path) -> Result<Arc<Machine>, RunError> {
     Machine::new(level)
         .map(Arc::new)
-        .map_err(|e| RunError::setup(file, sluice_config::Position::default(), format!("cannot start a thread: {e}")))
-}
-
-/// What turns a file into a site, again and again.
-struct Loader {
-    file: PathBuf,
-    host: Host,
-    machine: Arc<Machine>,
-    workers: usize,
-    /// What the process was started with: some of it stays until it ends.
-    started: Plan,
-}
-
-impl Loader {
-    /// Says which changes of the file need a new process, so that nobody waits for them in vain.
-    fn warn_of_what_stays(&self, plan: &Plan) {
-        let sockets = |p: &Plan| {
-            p.listeners.iter().map(|l| (l.address, l.tls.clone(), l.h2c, l.tcp.is_some())).collect::<Vec<_>>()
-        };
-        let stays = [
-            ("listeners", sockets(plan) != sockets(&self.started)),
-            ("telemetry", plan.telemetry != self.started.telemetry),
-            ("server.workers", plan.server.workers != self.started.server.workers),
-            ("server.guests", plan.server.guests != self.started.server.guests),
-            ("server.shared", plan.server.shared != self.started.server.shared),
-            ("server.shutdown_grace", plan.server.shutdown_grace != self.started.server.shutdown_grace),
-        ];
-        for (key, _) in stays.iter().filter(|(_, changed)| *changed) {
-            tracing::warn!("`{key}` changed in the file: that needs a restart; everything else is taken over now");
-        }
-    }
-
-    /// Builds a site. When that fails, callouts go on reaching what they reached before.
-    fn load(&self, plan: &Plan, generation: u64) -> Result<Site, RunError> {
-        let upstreams = build::upstreams(plan, &self.file, generation)?;
-        let before = self.machine.callouts().set_upstreams(&upstreams);
-        load_site(&self.host, plan, &self.file, self.workers, upstreams, generation).inspect_err(|_| {
-            self.machine.callouts().set_upstreams(&before);
-        })
-    }
-}
-
-/// Loads filters and builds the site; every failing filter is told at once.
-fn load_site(
-    host: &Host,
-    plan: &Plan,
-    file: &Path,
-    workers: usize,
-    upstreams: Vec<Arc<Upstream>>,
-    generation: u64,
-) -> Result<Site, RunError> {
-    let mut filters = Vec::new();
-    let mut problems = Vec::new();
-    for loaded in build::filters(host, plan, file, workers) {
-        match loaded {
-            Ok(l) => {
-                tracing::info!(
-                    filter = &**l.filter.name(),
-                    digest = %l.filter.digest().short(),
-                    abi = %l.filter.abi(),
-                    kib = l.size / 1024,
-                    ms = u64::try_from(l.took.as_millis()).unwrap_or(u64::MAX),
-                    "filter loaded"
-                );
-                filters.push(l.filter);
-            }
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if !problems.is_empty() {
-        return Err(RunError::Filters(problems));
-    }
-    build::site(plan, file, &filters, upstreams, generation)
+        .map_err(|e| no_thread(file, &e))
 }
 
 fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
@@ -180,32 +111,11 @@ fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result
         .name(name.into())
         .spawn(run)
         .map(drop)
-        .map_err(|e| RunError::setup(file, sluice_config::Position::default(), format!("cannot start a thread: {e}")))
+        .map_err(|e| no_thread(file, &e))
 }
 
-/// Reads every certificate and key once, because Pingora panics on damaged ones.
-pub(crate) fn certificates(plan: &Plan, file: &Path) -> Result<(), RunError> {
-    for listener in &plan.listeners {
-        let Some(tls) = &listener.tls else { continue };
-        let fail = |path: &PathBuf, what: &str, error: String| {
-            RunError::setup(
-                file,
-                listener.at,
-                format!("listener {}: the {what} {}: {error}", listener.address, path.display()),
-            )
-        };
-        let pem = std::fs::read(&tls.cert).map_err(|e| fail(&tls.cert, "certificate", e.to_string()))?;
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<_, _>>()
-            .map_err(|e| fail(&tls.cert, "certificate", e.to_string()))?;
-        let key = std::fs::read(&tls.key).map_err(|e| fail(&tls.key, "key", e.to_string()))?;
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|e| fail(&tls.key, "key", e.to_string()))?;
-        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|b| b.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(|e| fail(&tls.cert, "certificate and its key", e.to_string()))?;
-    }
-    Ok(())
+fn no_thread(file: &Path, error: &std::io::Error) -> RunError {
+    RunError::setup(file, sluice_config::Position::default(), format!("cannot start a thread: {error}"))
 }
 
 /// Claims every address before anything is started.
@@ -239,6 +149,7 @@ fn announce(claims: &[Claim], schemes: &[&str], summary: &str, file: &str) {
 fn server(
     plan: &Plan,
     claims: &[Claim],
+    certificates: &Certificates,
     file: &Path,
     workers: usize,
     live: &Arc<Live>,
@@ -259,7 +170,8 @@ fn server(
     server.bootstrap();
     let http = |l: &Listener| l.tcp.is_none();
     for h2c in [false, true] {
-        let listeners: Vec<_> = plan.listeners.iter().zip(claims).filter(|(l, _)| http(l) && l.h2c == h2c).collect();
+        let listeners: Vec<_> =
+            plan.listeners.iter().zip(claims).enumerate().filter(|(_, (l, _))| http(l) && l.h2c == h2c).collect();
         if listeners.is_empty() {
             continue;
         }
@@ -271,12 +183,12 @@ fn server(
             options.h2_idle_timeout = Some(plan.server.keepalive);
             app.server_options = Some(options);
         }
-        for (listener, claim) in listeners {
+        for (at, (listener, claim)) in listeners {
             let address = claim.address.to_string();
             match &listener.tls {
                 None => service.add_tcp(&address),
                 Some(tls) => {
-                    let mut settings = tls_settings(file, listener, tls)?;
+                    let mut settings = tls_settings(file, listener, tls, certificates.of(at))?;
                     settings.enable_h2();
                     service.add_tls_with_settings(&address, None, settings);
                 }
@@ -284,16 +196,16 @@ fn server(
         }
         server.add_service(service);
     }
-    let tcp: Vec<_> = plan.listeners.iter().zip(claims).filter(|(l, _)| !http(l)).collect();
+    let tcp: Vec<_> = plan.listeners.iter().zip(claims).enumerate().filter(|(_, (l, _))| !http(l)).collect();
     if !tcp.is_empty() {
-        let listeners = tcp.iter().map(|(l, c)| Bound { configured: l.address, address: c.address }).collect();
+        let listeners = tcp.iter().map(|(_, (l, c))| Bound { configured: l.address, address: c.address }).collect();
         let app = TcpProxy { live: live.clone(), log: log.clone(), listeners };
         let mut service = Service::new("tcp".to_owned(), app);
-        for (listener, claim) in tcp {
+        for (at, (listener, claim)) in tcp {
             match &listener.tls {
                 None => service.add_tcp(&claim.address.to_string()),
                 Some(tls) => {
-                    let settings = tls_settings(file, listener, tls)?;
+                    let settings = tls_settings(file, listener, tls, certificates.of(at))?;
                     service.add_tls_with_settings(&claim.address.to_string(), None, settings);
                 }
             }
@@ -303,36 +215,28 @@ fn server(
     Ok(server)
 }
 
-fn tls_settings(file: &Path, listener: &Listener, tls: &plan::ListenerTls) -> Result<TlsSettings, RunError> {
+fn tls_settings(
+    file: &Path,
+    listener: &Listener,
+    tls: &plan::ListenerTls,
+    certificate: Option<&Arc<Certificate>>,
+) -> Result<TlsSettings, RunError> {
     let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
-    TlsSettings::intermediate(&cert, &key)
-        .map_err(|e| RunError::setup(file, listener.at, format!("listener {}: {e}", listener.address)))
+    let mut settings = TlsSettings::intermediate(&cert, &key)
+        .map_err(|e| RunError::setup(file, listener.at, format!("listener {}: {e}", listener.address)))?;
+    if let Some(certificate) = certificate {
+        settings.set_cert_resolver(certificate.clone());
+    }
+    Ok(settings)
 }
 
-/// SIGHUP: read, load, build, swap; any error keeps what serves.
-fn reload_on_signal(live: &Live, loader: &Loader) {
+/// SIGHUP: read everything again.
+fn reload_on_signal(reload: &Waker<Ask>) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
         let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
         while hangup.recv().await.is_some() {
-            let began = Instant::now();
-            let generation = live.get().generation + 1;
-            let built =
-                load::plan(&loader.file).and_then(|plan| loader.load(&plan, generation).map(|site| (plan, site)));
-            match built {
-                Ok((plan, site)) => {
-                    loader.warn_of_what_stays(&plan);
-                    live.swap(Arc::new(site));
-                    tracing::info!(
-                        generation,
-                        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-                        "the new configuration serves"
-                    );
-                }
-                Err(error) => {
-                    tracing::error!("the new configuration is refused, the old one goes on serving:\n{error}")
-                }
-            }
+            reload.wake(Ask::Reload { cause: Cause::Signal, answer: None });
         }
     });
 }

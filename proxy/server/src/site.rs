@@ -1,10 +1,18 @@
 //! One immutable generation: routes, upstreams, chains and filters. A request keeps the site it began with.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sluice_host::{Chain, RouteFacts};
+use sluice_host::{Chain, Filter, RouteFacts};
+use tokio::sync::Notify;
 
 use crate::{route::Table, upstream::Upstream};
 
@@ -17,7 +25,35 @@ pub(crate) struct Site {
     /// Where connections of TCP listeners go, in the order of the file.
     pub(crate) tcp: Vec<Arc<TcpRoute>>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// Every filter once. Chains name them directly; where one filter comes to serve in several versions by weight, it is
+    /// the choice of a chain that grows, not what a request holds.
+    pub(crate) filters: Vec<Arc<Filter>>,
     pub(crate) limits: Limits,
+    /// Its time is over, and so is that of everything that it still serves.
+    pub(crate) cut: Cut,
+}
+
+/// Says that what is still going on has to end.
+#[derive(Default)]
+pub(crate) struct Cut {
+    done: AtomicBool,
+    told: Notify,
+}
+
+impl Cut {
+    /// Asked whenever bytes move.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.load(Relaxed)
+    }
+
+    /// Returns when it is.
+    pub(crate) async fn done(&self) {
+        let told = self.told.notified();
+        if !self.is_done() {
+            told.await;
+        }
+    }
 }
 
 /// Limits of the proxy itself.
@@ -60,6 +96,16 @@ pub(crate) struct Direct {
 }
 
 impl Site {
+    /// Ends what this generation still serves: at the next bytes that move, or at once where a filter holds it. Filters
+    /// that serve in `live` too are left alone, the others end with their guests.
+    pub(crate) fn cut_off(&self, live: &Self) {
+        self.cut.done.store(true, Relaxed);
+        self.cut.told.notify_waiters();
+        for filter in self.filters.iter().filter(|filter| !live.filters.iter().any(|l| Arc::ptr_eq(l, filter))) {
+            filter.cut_off();
+        }
+    }
+
     /// The route for a request.
     pub(crate) fn route(
         &self,

@@ -8,7 +8,10 @@ use std::sync::{
 use pingora_core::upstreams::peer::HttpPeer;
 use sluice_config::plan::{self, Balance};
 
-use crate::endpoint::{Endpoint, Settings};
+use crate::{
+    endpoint::{Endpoint, Settings},
+    reload::Files,
+};
 
 /// One upstream.
 pub(crate) struct Upstream {
@@ -41,18 +44,18 @@ pub(crate) enum UpstreamError {
 
 impl Upstream {
     /// Looks up names and reads the CA file. `number` tells upstreams apart in the connection pool.
-    pub(crate) fn build(plan: &plan::Upstream, number: u64) -> Result<Self, UpstreamError> {
+    pub(crate) fn build(plan: &plan::Upstream, number: u64, files: &Files) -> Result<Self, UpstreamError> {
         let kind = match &plan.kind {
             plan::UpstreamKind::Echo => Kind::Echo,
-            plan::UpstreamKind::Servers(servers) => Kind::Servers(Box::new(Servers::build(servers, number)?)),
+            plan::UpstreamKind::Servers(servers) => Kind::Servers(Box::new(Servers::build(servers, number, files)?)),
         };
         Ok(Self { name: plan.name.clone(), kind })
     }
 }
 
 impl Servers {
-    fn build(plan: &plan::Servers, number: u64) -> Result<Self, UpstreamError> {
-        let settings = Arc::new(Settings::build(plan, number)?);
+    fn build(plan: &plan::Servers, number: u64, files: &Files) -> Result<Self, UpstreamError> {
+        let settings = Arc::new(Settings::build(plan, number, files)?);
         let endpoints = plan.endpoints.iter().map(|e| Arc::new(Endpoint::build(e, plan, settings.clone()))).collect();
         let weights: Vec<u32> = plan.endpoints.iter().map(|e| e.weight).collect();
         Ok(Self { turns: turns(&weights), endpoints, next: AtomicUsize::new(0), balance: plan.balance })

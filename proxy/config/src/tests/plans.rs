@@ -19,7 +19,15 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!(plan.server.workers, 0);
     assert_eq!(
         plan.reload,
-        Reload { watch: true, debounce: Duration::from_millis(100), drain: Duration::from_secs(30) }
+        Reload {
+            watch: true,
+            debounce: Duration::from_millis(100),
+            poll: Duration::from_secs(2),
+            drain: Duration::from_secs(30),
+            after_drain: AfterDrain::Finish,
+            keep: 5,
+            rollback: Rollback { crashes: 0, percent: 1, window: Duration::from_secs(60) },
+        }
     );
     assert!(plan.admin.is_none());
     assert_eq!(plan.telemetry.access_log, Some(AccessLog { path: None, format: LogFormat::Json }));
