@@ -37,6 +37,8 @@ mod serve;
 mod site;
 mod tcp;
 mod upstream;
+#[cfg_attr(not(test), expect(dead_code, reason = "the thread that reloads begins to use it with the hot swap"))]
+mod watch;
 mod world;
 
 pub use check::{CheckReport, CheckedFilter, check};
