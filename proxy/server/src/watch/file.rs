@@ -204,3 +204,63 @@ fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOUBT: Duration = Duration::from_secs(5);
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// A file whose contents are not what was read of it, although no stamp shows it: as when a page of a mapping is
+    /// written once more.
+    fn hidden_change() -> (tempfile::NamedTempFile, Watched, Instant) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let start = Instant::now();
+        let mut watched = Watched::default().based_on(Baseline::Known, file.path(), start);
+        let other = Some(Digest::of(b"other"));
+        watched.known = other;
+        watched.sight.as_mut().unwrap().digest = other;
+        (file, watched, start)
+    }
+
+    #[test]
+    fn an_unchanged_stamp_is_believed_while_nothing_happens() {
+        let (file, mut watched, start) = hidden_change();
+        watched.look(file.path(), start + 100 * DOUBT, DOUBT);
+        assert!(!watched.is_pending());
+        assert_eq!(watched.doubted_at(DOUBT), None);
+    }
+
+    #[test]
+    fn after_a_stir_it_is_read_in_time_whatever_the_stamp_says() {
+        let (file, mut watched, start) = hidden_change();
+        watched.stir();
+        watched.look(file.path(), start + DOUBT - MOMENT, DOUBT);
+        assert!(!watched.is_pending());
+        assert_eq!(watched.doubted_at(DOUBT), Some(start + DOUBT));
+        watched.look(file.path(), start + DOUBT, DOUBT);
+        assert!(watched.is_pending());
+    }
+
+    #[test]
+    fn at_rest_are_two_looks_as_far_apart() {
+        let (file, mut watched, start) = hidden_change();
+        let debounce = Duration::from_millis(100);
+        watched.stir();
+        for (after, rests) in [(DOUBT, false), (DOUBT + debounce - MOMENT, false), (DOUBT + debounce, true)] {
+            watched.look(file.path(), start + after, DOUBT);
+            assert_eq!(watched.take_change(file.path(), debounce).is_some(), rests, "{after:?}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_file_is_no_absence() {
+        let error = |e: Errno| there::<()>(Err(e.into()));
+        assert!(matches!(error(Errno::NOENT), Ok(None)));
+        assert!(matches!(error(Errno::ACCESS), Ok(None)));
+        for unclear in [Errno::MFILE, Errno::IO, Errno::STALE] {
+            assert!(error(unclear).is_err());
+        }
+    }
+}

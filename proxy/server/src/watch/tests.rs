@@ -19,7 +19,7 @@ use super::*;
 
 /// Shorter than the heartbeat, so that it cannot do the work of events.
 const LONG: Duration = Duration::from_secs(25);
-const DEBOUNCE: Duration = Duration::from_millis(150);
+const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// What the test tells the watching thread.
 enum Wish {
@@ -53,7 +53,10 @@ impl Bench {
             loop {
                 match watch.changed() {
                     Change::Asked(Wish::Stop) => return,
-                    Change::Asked(Wish::Set(files)) => watch.set(files),
+                    Change::Asked(Wish::Set(files)) => {
+                        watch.set(files);
+                        tell.send(Change::Asked(Wish::Word("set"))).unwrap();
+                    }
                     change => {
                         if tell.send(change).is_err() {
                             return;
@@ -88,6 +91,17 @@ impl Bench {
         fs::create_dir_all(self.at("sentinel")).unwrap();
         files.push((self.at("sentinel/file"), Baseline::Known));
         self.waker.wake(Wish::Set(files));
+        // What is known is settled before anything is changed.
+        self.heard("set");
+    }
+
+    /// This word came through, and nothing before it.
+    fn heard(&self, word: &str) {
+        match self.changes.recv_timeout(LONG).unwrap() {
+            Change::Asked(Wish::Word(found)) => assert_eq!(found, word),
+            Change::Asked(_) => panic!("not a word"),
+            Change::Files(files) => panic!("{files:?}"),
+        }
     }
 
     fn next(&self) -> Vec<Changed> {

@@ -108,3 +108,40 @@ fn parts(path: &Path) -> VecDeque<OsString> {
         .map(|part| part.as_os_str().to_owned())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// The needed ones of a way, relative to a folder.
+    fn needed(folder: &Path, file: &str) -> Vec<String> {
+        let way = Way::to(&folder.join(file));
+        way.needed().map(|dir| dir.strip_prefix(folder).unwrap().display().to_string()).collect()
+    }
+
+    #[test]
+    fn every_directory_that_holds_a_link_or_the_file_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(folder.join("a/b")).unwrap();
+        fs::create_dir_all(folder.join("c/d")).unwrap();
+        fs::write(folder.join("c/d/file"), "").unwrap();
+        symlink(folder.join("c"), folder.join("a/b/link")).unwrap();
+        assert_eq!(needed(&folder, "a/b/link/d/file"), ["a/b", "c/d"]);
+        assert_eq!(needed(&folder, "a/b/link/gone/file"), ["a/b", "c"]);
+        assert_eq!(needed(&folder, "a/../c/./d/file"), ["c/d"]);
+        let passed = Way::to(&folder.join("a/b/link/d/file"));
+        assert!(["a", "c"].iter().all(|dir| passed.dirs.iter().any(|found| found.path == folder.join(dir))));
+    }
+
+    #[test]
+    fn links_in_a_circle_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        symlink("two", folder.join("one")).unwrap();
+        symlink("one", folder.join("two")).unwrap();
+        assert_eq!(needed(&folder, "one"), [""]);
+    }
+}

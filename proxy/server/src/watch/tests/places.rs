@@ -49,7 +49,8 @@ fn target_of_a_link_overwritten(mut bench: Bench) {
 /// What kubelet does: a new folder, a link to it renamed over `..data`, the old folder removed.
 fn config_map(mut bench: Bench) {
     fs::create_dir(bench.at("mount")).unwrap();
-    let version = |n: u32| bench.at(&format!("mount/..2026_{n}"));
+    let mount = bench.at("mount");
+    let version = |n: u32| mount.join(format!("..2026_{n}"));
     let lay = |n: u32| {
         fs::create_dir(version(n)).unwrap();
         fs::write(version(n).join("file"), n.to_string()).unwrap();
@@ -57,31 +58,26 @@ fn config_map(mut bench: Bench) {
     };
     let swap = |n: u32| {
         lay(n);
-        symlink(format!("..2026_{n}"), bench.at("mount/..data_tmp")).unwrap();
-        fs::rename(bench.at("mount/..data_tmp"), bench.at("mount/..data")).unwrap();
+        symlink(format!("..2026_{n}"), mount.join("..data_tmp")).unwrap();
+        fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
         fs::remove_dir_all(version(n - 1)).unwrap();
     };
     lay(0);
-    symlink("..2026_0", bench.at("mount/..data")).unwrap();
-    let (file, same) = (bench.at("mount/file"), bench.at("mount/same"));
+    symlink("..2026_0", mount.join("..data")).unwrap();
+    let (file, same) = (mount.join("file"), mount.join("same"));
     symlink("..data/file", &file).unwrap();
     symlink("..data/same", &same).unwrap();
-    let files = [&file, &same].map(|path| (path.clone(), super::Baseline::Known)).to_vec();
-    let (swap, told) = (&swap, &|n: u32| bench.told(&file, Some(&(n - 1).to_string()), Some(&n.to_string())));
-    fs::create_dir(bench.at("sentinel")).unwrap();
-    bench.waker.wake(super::Wish::Set(files));
-    bench.waker.wake(super::Wish::Word("watching"));
-    assert!(matches!(bench.changes.recv().unwrap(), super::Change::Asked(super::Wish::Word("watching"))));
+    bench.watch(&[&file, &same]);
     for n in 1..4 {
         swap(n);
-        told(n);
+        bench.told(&file, Some(&(n - 1).to_string()), Some(&n.to_string()));
     }
     let took = timed(|| {
         swap(4);
         swap(5);
     });
     bench.told_of(took, &[(&file, Some("5"))]);
-    bench.watch(&[&file, &same]);
+    bench.nothing_else();
 }
 
 fn directory_replaced(mut bench: Bench) {
