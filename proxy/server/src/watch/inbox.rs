@@ -1,0 +1,134 @@
+//! Where the watching thread sleeps, and where events of the system and wishes of other threads wait for it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+
+use notify::{
+    Event, EventKind,
+    event::{AccessKind, AccessMode, ModifyKind},
+};
+use parking_lot::{Condvar, Mutex};
+
+use super::way::DirId;
+
+/// What happened and was not looked at yet. Any number of events takes no more room than there are directories.
+pub(super) struct Inbox<R> {
+    state: Mutex<State<R>>,
+    bell: Condvar,
+}
+
+struct State<R> {
+    asked: VecDeque<R>,
+    /// Directories in which something happened.
+    stirred: BTreeSet<PathBuf>,
+    /// Directories of which the system tells, as far as is known.
+    armed: BTreeMap<PathBuf, DirId>,
+}
+
+/// Why a wait is over.
+pub(super) enum Woken<R> {
+    Asked(R),
+    /// It is time to look; something happened in these directories.
+    Look {
+        stirred: BTreeSet<PathBuf>,
+    },
+}
+
+impl<R> Default for Inbox<R> {
+    fn default() -> Self {
+        let state = State { asked: VecDeque::new(), stirred: BTreeSet::new(), armed: BTreeMap::new() };
+        Self { state: Mutex::new(state), bell: Condvar::new() }
+    }
+}
+
+impl<R> Inbox<R> {
+    /// Sleeps until somebody asks, or until a look is due: at `due`, and from `earliest` on as soon as anything happened.
+    pub(super) fn wait(&self, due: Instant, earliest: Instant) -> Woken<R> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(reason) = state.asked.pop_front() {
+                return Woken::Asked(reason);
+            }
+            let until = if state.stirred.is_empty() { due } else { due.min(earliest) };
+            if Instant::now() >= until {
+                return Woken::Look { stirred: std::mem::take(&mut state.stirred) };
+            }
+            self.bell.wait_until(&mut state, until);
+        }
+    }
+
+    /// What the system says, on the thread of `notify`.
+    pub(super) fn hear(&self, event: notify::Result<Event>) {
+        let mut state = self.state.lock();
+        let quiet = state.stirred.is_empty();
+        match event {
+            Ok(event) if !event.need_rescan() => state.note(&event),
+            // Events were lost: anything may have happened.
+            _ => state.forget_all(),
+        }
+        // A sleeper that was rung once needs no second bell.
+        if quiet && !state.stirred.is_empty() {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Whether exactly these directories are watched, and none was taken away or replaced since.
+    pub(super) fn is_armed(&self, wanted: &BTreeMap<PathBuf, DirId>) -> bool {
+        self.state.lock().armed == *wanted
+    }
+
+    /// To be said before the system is asked, so that a loss that it tells meanwhile is not forgotten.
+    pub(super) fn arm(&self, wanted: BTreeMap<PathBuf, DirId>) {
+        self.state.lock().armed = wanted;
+    }
+
+    /// These directories count as not watched.
+    pub(super) fn disarm(&self) {
+        self.state.lock().armed.clear();
+    }
+}
+
+impl<R> State<R> {
+    fn note(&mut self, event: &Event) {
+        // Whoever reads a file changes nothing; we are among them.
+        if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
+            return;
+        }
+        let moved = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+        self.stirred.extend(event.paths.iter().filter_map(|path| path.parent()).map(PathBuf::from));
+        let dirs: Vec<_> = event.paths.iter().filter(|path| self.armed.contains_key(*path)).cloned().collect();
+        if moved && !dirs.is_empty() {
+            // `notify` lets go of everything below, and an inode that is used again looks like the old directory.
+            self.forget_all();
+        }
+        self.stirred.extend(dirs);
+    }
+
+    fn forget_all(&mut self) {
+        let armed = std::mem::take(&mut self.armed);
+        self.stirred.extend(armed.into_keys());
+        // Even without any directory left a look has to follow.
+        self.stirred.insert(PathBuf::new());
+    }
+}
+
+/// Wakes [`super::Watch::changed`] from any thread; also when it does not wait at the moment.
+pub(crate) struct Waker<R>(pub(super) Arc<Inbox<R>>);
+
+impl<R> Clone for Waker<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<R> Waker<R> {
+    /// Makes it return with this reason. Reasons are handed over one by one, in order, before any change of files.
+    pub(crate) fn wake(&self, reason: R) {
+        self.0.state.lock().asked.push_back(reason);
+        self.0.bell.notify_one();
+    }
+}
