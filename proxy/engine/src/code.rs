@@ -152,3 +152,25 @@ fn module(engine: &Engine, bytes: &[u8]) -> Result<wasmtime::Module, CodeError> 
 fn guarded<R>(rewrite: impl FnOnce() -> Result<R, NoSnapshot>) -> Result<R, NoSnapshot> {
     catch_unwind(AssertUnwindSafe(rewrite)).unwrap_or_else(|_| Err(NoSnapshot::new(&"the module cannot be rewritten")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a byte at a time, and is interrupted before each.
+    struct Dripping<'a>(&'a [u8], bool);
+
+    impl io::Read for Dripping<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.read(&mut to[..1]) }
+        }
+    }
+
+    #[test]
+    fn a_reader_gives_the_digest_of_its_bytes() {
+        let bytes = b"as many as you like".repeat(10);
+        assert_eq!(Digest::of_reader(Dripping(&bytes, false)).unwrap(), Digest::of(&bytes));
+        assert!(Digest::of_reader(std::fs::File::open("/").unwrap()).is_err());
+    }
+}

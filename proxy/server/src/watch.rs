@@ -44,9 +44,10 @@ const SELDOM: u32 = 10;
 /// How to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// For how long a file must stay as it is before it counts; changes of several files within it are one change.
+    /// For how long a file must stay as it is before it counts, 10 ms to 1 min; changes of several files within it are
+    /// one change.
     pub(crate) debounce: Duration,
-    /// How often to look where the system tells nothing.
+    /// How often to look where the system tells nothing, 10 ms to 1 day.
     pub(crate) poll: Duration,
     /// How long other files that changed wait for one that does not come to rest.
     pub(crate) patience: Duration,
@@ -92,7 +93,7 @@ pub(crate) struct Changed {
     pub(crate) path: PathBuf,
     /// What the caller had, or was told last.
     pub(crate) before: Option<Digest>,
-    /// What is there now. Only the first [`file::MOST`] bytes count.
+    /// What is there now. Only the first 256 MiB count.
     pub(crate) after: Option<Digest>,
 }
 
@@ -117,8 +118,14 @@ struct Look {
 }
 
 impl<R: Send + 'static> Watch<R> {
-    /// Watches nothing yet. Where the system has no events to give, it says so in the log once and polls.
+    /// Watches nothing yet. Where the system has no events to give, it says so in the log once and polls. Times out of
+    /// range are taken for the nearest that is in it.
     pub(crate) fn new(options: Options) -> Self {
+        let options = Options {
+            debounce: options.debounce.clamp(Duration::from_millis(10), Duration::from_mins(1)),
+            poll: options.poll.clamp(Duration::from_millis(10), Duration::from_hours(24)),
+            ..options
+        };
         let inbox = Arc::new(Inbox::default());
         let arms = Arms::new(inbox.clone(), options.force_poll);
         Self { options, inbox, arms, files: BTreeMap::new(), last: None }
@@ -129,12 +136,13 @@ impl<R: Send + 'static> Watch<R> {
         Waker(self.inbox.clone())
     }
 
-    /// Watches these files and no others from now on. What changed since the caller read them is found.
+    /// Watches these files and no others from now on. A relative path begins at the working directory. What changed since the caller read them is found.
     pub(crate) fn set(&mut self, files: impl IntoIterator<Item = (PathBuf, Baseline)>) {
         let mut before = std::mem::take(&mut self.files);
         let now = Instant::now();
         for (path, baseline) in files {
-            let file = before.remove(&path).unwrap_or_default();
+            // A path that is given twice is one file all the same.
+            let file = before.remove(&path).or_else(|| self.files.remove(&path)).unwrap_or_default();
             let file = file.based_on(baseline, &path, now);
             self.files.insert(path, file);
         }

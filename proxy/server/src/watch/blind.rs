@@ -16,8 +16,7 @@ pub(super) struct Blind {
 /// Whether events of this file or directory cannot be relied on. One that cannot be asked counts as fine.
 pub(super) fn blind(path: &Path) -> Option<Blind> {
     let kind = statfs(path).ok()?.f_type;
-    // The type is signed or not, and of 32 or 64 bits, depending on the machine; the numbers have 32.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the low 32 bits are what counts")]
+    // It is signed or not, and of 32 or 64 bits, depending on the machine; the numbers have 32.
     named(kind as u32)
 }
 
