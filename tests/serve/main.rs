@@ -31,6 +31,7 @@ mod misbehave;
 mod peers;
 mod process;
 mod routing;
+mod swap;
 mod tcp;
 mod tls;
 mod upgrade;

@@ -57,11 +57,7 @@ pub(crate) fn site(
     Ok(Site { generation, table, routes, tcp, upstreams, filters, limits, cut: Cut::default() })
 }
 
-fn route(
-    route: &plan::Route,
-    filters: &[Arc<Version>],
-    upstreams: &[Arc<Upstream>],
-) -> Option<Route> {
+fn route(route: &plan::Route, filters: &[Arc<Version>], upstreams: &[Arc<Upstream>]) -> Option<Route> {
     let chain = chain(&route.filters, filters)?;
     let (action, upstream) = match &route.action {
         plan::Action::Upstream(index) => {

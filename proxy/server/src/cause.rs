@@ -80,6 +80,11 @@ impl Cause {
         Self::new(0, "idle", "connection_timeout", "nothing moved on the connection for too long")
     }
 
+    /// The configuration that it began with was replaced, and its time is over.
+    pub(crate) fn drained() -> Self {
+        Self::new(503, "drained", "proxy_internal_response", "the configuration of this request was replaced long ago")
+    }
+
     /// A filter failed and fails closed.
     pub(crate) fn fault(fault: &Fault) -> Self {
         let request = matches!(fault.phase, Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers);

@@ -64,9 +64,8 @@ pub(crate) struct Certificates(Vec<(Listener, Option<Arc<Certificate>>)>);
 impl Certificates {
     /// For the listeners that are bound now.
     pub(crate) fn new(plan: &Plan, keys: &Keys) -> Self {
-        let certificate = |key: &Option<Arc<CertifiedKey>>| {
-            key.as_ref().map(|key| Arc::new(Certificate(ArcSwap::new(key.clone()))))
-        };
+        let certificate =
+            |key: &Option<Arc<CertifiedKey>>| key.as_ref().map(|key| Arc::new(Certificate(ArcSwap::new(key.clone()))));
         Self(plan.listeners.iter().cloned().zip(keys.iter().map(certificate)).collect())
     }
 

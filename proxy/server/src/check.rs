@@ -65,9 +65,10 @@ pub fn check(file: &Path) -> Result<CheckReport, RunError> {
     let quiet = plan::Telemetry { log_level: plan::LogLevel::Error, ..plan.telemetry.clone() };
     logging::start(&quiet);
     let outside = serve::machine(LogLevel::Warn, file)?;
-    let upstreams = plan.upstreams.iter().map(|u| {
-        Upstream::build(u, 0, &files).map(Arc::new).map_err(|e| RunError::upstream(file, u, &e))
-    });
+    let upstreams = plan
+        .upstreams
+        .iter()
+        .map(|u| Upstream::build(u, 0, &files).map(Arc::new).map_err(|e| RunError::upstream(file, u, &e)));
     let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
     outside.callouts().set_upstreams(&upstreams);
     let host = Host::new(limits::host(&plan.server, file)?, outside).map_err(RunError::Host)?;

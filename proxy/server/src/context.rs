@@ -120,6 +120,19 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Asked whenever bytes move.
+    ///
+    /// # Errors
+    /// The generation that this request began with is cut off.
+    pub(crate) fn goes_on(&mut self) -> Result<(), Box<Error>> {
+        match self.site.as_ref().is_some_and(|site| site.cut.is_done()) {
+            true => Err(Stash::Cause(Cause::drained()).put(self)),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Drop for Context {
     fn drop(&mut self) {
         IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);

@@ -116,6 +116,7 @@ impl ProxyHttp for Proxy {
         end: bool,
         ctx: &mut Context,
     ) -> Result<()> {
+        ctx.goes_on()?;
         request_body::body(session, ctx, body, end).await
     }
 
@@ -141,6 +142,7 @@ impl ProxyHttp for Proxy {
         end: bool,
         ctx: &mut Context,
     ) -> Result<Option<std::time::Duration>> {
+        ctx.goes_on()?;
         response::body(session, ctx, body, end).map(|()| None)
     }
 

@@ -186,7 +186,12 @@ impl Reloader {
     fn go_back(&mut self, from: &Weak<Filter>, crashes: u64, requests: u64) {
         let serving = self.serving.versions.iter().find(|v| std::ptr::eq(Arc::as_ptr(&v.filter), from.as_ptr()));
         let Some(name) = serving.map(|version| version.name().to_owned()) else { return };
-        tracing::error!(filter = name, crashes, requests, "the new version crashes too often: the one before it comes back");
+        tracing::error!(
+            filter = name,
+            crashes,
+            requests,
+            "the new version crashes too often: the one before it comes back"
+        );
         let cause = Cause::Crashes { filter: name.clone(), crashes, requests };
         if let Err(Refusal::Unknown(why)) = self.roll_back(&name, None, cause) {
             tracing::warn!("{why}: it goes on");
@@ -253,8 +258,9 @@ impl Reloader {
 
     /// Says which changes of the file need a new process, so that nobody waits for them in vain.
     fn warn_of_what_stays(&self, plan: &Plan) {
-        let sockets =
-            |p: &Plan| p.listeners.iter().map(|l| (l.address, l.tls.is_some(), l.h2c, l.tcp.is_some())).collect::<Vec<_>>();
+        let sockets = |p: &Plan| {
+            p.listeners.iter().map(|l| (l.address, l.tls.is_some(), l.h2c, l.tcp.is_some())).collect::<Vec<_>>()
+        };
         let (server, started) = (&plan.server, &self.started.server);
         let watch = |p: &Plan| (p.reload.watch, p.reload.debounce, p.reload.poll);
         let stays = [
@@ -282,13 +288,14 @@ fn tell(answer: Option<SyncSender<Answer>>, came: Answer) {
 /// Filters that are not the same in both.
 fn changes(before: &[Arc<Version>], after: &[Arc<Version>]) -> Vec<FilterChange> {
     let digest = |version: &Arc<Version>| format!("sha256:{}", version.filter.digest());
-    let now = after.iter().filter(|version| !before.iter().any(|b| Arc::ptr_eq(b, version))).map(|version| FilterChange {
-        filter: version.name().to_owned(),
-        before: before.iter().find(|b| b.name() == version.name()).map(digest),
-        after: Some(digest(version)),
-        compile_ms: millis(version.compiling),
-        start_ms: millis(version.starting),
-    });
+    let now =
+        after.iter().filter(|version| !before.iter().any(|b| Arc::ptr_eq(b, version))).map(|version| FilterChange {
+            filter: version.name().to_owned(),
+            before: before.iter().find(|b| b.name() == version.name()).map(digest),
+            after: Some(digest(version)),
+            compile_ms: millis(version.compiling),
+            start_ms: millis(version.starting),
+        });
     let gone = before.iter().filter(|b| !after.iter().any(|a| a.name() == b.name())).map(|version| FilterChange {
         filter: version.name().to_owned(),
         before: Some(digest(version)),

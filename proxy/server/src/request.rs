@@ -62,7 +62,10 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
         return respond(session, ctx).await;
     }
     if !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| e.chain().reads_behind_head()) {
-        return relay::run(session, ctx).await;
+        return tokio::select! {
+            answered = relay::run(session, ctx) => answered,
+            () = site.cut.done() => ctx.goes_on().map(|()| true),
+        };
     }
     if !ctx.request_ended && !ctx.tunnel {
         say_continue(session, ctx).await?;

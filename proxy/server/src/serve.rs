@@ -101,17 +101,11 @@ fn scheme(listener: &Listener) -> &'static str {
 
 /// The machine as filters see it.
 pub(crate) fn machine(level: sluice_host::LogLevel, file: &Path) -> Result<Arc<Machine>, RunError> {
-    Machine::new(level)
-        .map(Arc::new)
-        .map_err(|e| no_thread(file, &e))
+    Machine::new(level).map(Arc::new).map_err(|e| no_thread(file, &e))
 }
 
 fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
-    thread::Builder::new()
-        .name(name.into())
-        .spawn(run)
-        .map(drop)
-        .map_err(|e| no_thread(file, &e))
+    thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(|e| no_thread(file, &e))
 }
 
 fn no_thread(file: &Path, error: &std::io::Error) -> RunError {

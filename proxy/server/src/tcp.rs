@@ -76,7 +76,10 @@ impl ServerApp for TcpProxy {
         let mut message = Message::new(facts);
         message.facts.route = Some(route.facts.clone());
         let mut exchange = route.chain.connect(Box::new(message));
-        let cause = serve(stream, &route, &mut exchange, &mut record).await;
+        let cause = tokio::select! {
+            cause = serve(stream, &route, &mut exchange, &mut record) => cause,
+            () = site.cut.done() => Some(Cause::drained()),
+        };
         exchange.finish();
         record.cause = cause;
         self.log.connection(&record, &exchange);

@@ -16,11 +16,7 @@ use std::{
 use sluice_config::plan::{AfterDrain, Reload, Rollback};
 use sluice_host::Filter;
 
-use super::{
-    Ask, Events, crew,
-    events::{Cause, What},
-    generation::millis,
-};
+use super::{Ask, Events, crew, events::What, generation::millis};
 use crate::{live::Live, site::Site, watch::Waker};
 
 /// How often the thread looks while there is something to look at.
@@ -94,7 +90,8 @@ impl Worker {
         crew::step_back();
         loop {
             let idle = self.old.is_empty() && self.new.is_empty();
-            let came = if idle { given.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { given.recv_timeout(LOOK) };
+            let came =
+                if idle { given.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { given.recv_timeout(LOOK) };
             match came {
                 Ok(given) => self.take(given),
                 Err(RecvTimeoutError::Timeout) => {}

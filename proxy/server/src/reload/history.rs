@@ -24,7 +24,10 @@ impl Pins {
         match self.0.get(name) {
             Some(pin) if pin.rejected.makes_the_same(&on_file) => pin.instead.clone(),
             Some(_) => {
-                tracing::info!(filter = name.as_str(), "its files changed: the version that was brought back gives way");
+                tracing::info!(
+                    filter = name.as_str(),
+                    "its files changed: the version that was brought back gives way"
+                );
                 self.0.remove(name);
                 on_file
             }
