@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     Engine, Facts, Sandbox,
+    cache::Form,
     snapshot::{NoSnapshot, Original},
 };
 
@@ -92,6 +93,7 @@ pub struct Code {
     module: wasmtime::Module,
     digest: Digest,
     original: Result<Original, NoSnapshot>,
+    cached: bool,
 }
 
 impl Code {
@@ -100,9 +102,16 @@ impl Code {
     /// # Errors
     /// [`CodeError`] with a sentence that says what the bytes are instead.
     pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, CodeError> {
+        let (digest, original) = (Digest::of(bytes), Err(NoSnapshot::new(&"it was not compiled for that")));
+        if let Some(module) = engine.cache().and_then(|cache| cache.load(engine, digest, Form::Plain)) {
+            return Ok(Self { module, digest, original, cached: true });
+        }
         Facts::read(bytes)?;
-        let original = Err(NoSnapshot::new(&"it was not compiled for that"));
-        Ok(Self { module: module(engine, bytes)?, digest: Digest::of(bytes), original })
+        let module = module(engine, bytes)?;
+        if let Some(cache) = engine.cache() {
+            cache.store(engine, digest, Form::Plain, &module);
+        }
+        Ok(Self { module, digest, original, cached: false })
     }
 
     /// As [`Code::compile`], for guests that are to be made into modules by [`Code::snapshot`], where that can be done.
@@ -110,13 +119,21 @@ impl Code {
     /// # Errors
     /// As [`Code::compile`].
     pub fn compile_recording(engine: &Engine, bytes: &[u8]) -> Result<Self, CodeError> {
-        Facts::read(bytes)?;
-        match guarded(|| Original::record(bytes)) {
-            Ok((original, recording)) => {
-                Ok(Self { module: module(engine, &recording)?, digest: Digest::of(bytes), original: Ok(original) })
-            }
-            Err(why) => Ok(Self { original: Err(why), ..Self::compile(engine, bytes)? }),
+        let digest = Digest::of(bytes);
+        // It was rewritten once already, so it can be.
+        if let Some(module) = engine.cache().and_then(|cache| cache.load(engine, digest, Form::Recording)) {
+            return Ok(Self { module, digest, original: Ok(Original::new(bytes)), cached: true });
         }
+        Facts::read(bytes)?;
+        let (original, recording) = match guarded(|| Original::record(bytes)) {
+            Ok(recorded) => recorded,
+            Err(why) => return Ok(Self { original: Err(why), ..Self::compile(engine, bytes)? }),
+        };
+        let module = module(engine, &recording)?;
+        if let Some(cache) = engine.cache() {
+            cache.store(engine, digest, Form::Recording, &module);
+        }
+        Ok(Self { module, digest, original: Ok(original), cached: false })
     }
 
     /// Compiles what a guest of this code is now: its instances begin where the guest stands, with its memory and its
@@ -130,12 +147,17 @@ impl Code {
         let bytes = guarded(|| original.with_state(guest.store(), instance))?;
         let module = module(engine, &bytes).map_err(|e| NoSnapshot::new(&e))?;
         let original = Err(NoSnapshot::new(&"it is a snapshot itself"));
-        Ok(Self { module, digest: self.digest, original })
+        Ok(Self { module, digest: self.digest, original, cached: false })
     }
 
     /// What it was compiled from; that of the original for a snapshot.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether it was loaded from the cache.
+    pub fn was_cached(&self) -> bool {
+        self.cached
     }
 
     /// The compiled module.

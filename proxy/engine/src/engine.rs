@@ -1,12 +1,18 @@
 //! The engine of the process: Wasmtime's configuration, the pool of instances and the ticker.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    hash::{Hash, Hasher},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
+use sha2::{Digest, Sha256};
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
 };
 
 use crate::{
+    Cache,
     limits::MAX_TABLE,
     ticker::{self, Pulse},
 };
@@ -45,6 +51,8 @@ pub struct Engine {
     inner: wasmtime::Engine,
     pulse: Arc<Pulse>,
     options: EngineOptions,
+    fingerprint: Arc<str>,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Engine {
@@ -55,7 +63,24 @@ impl Engine {
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
         let inner = wasmtime::Engine::new(&config(&options)).map_err(EngineError::Wasmtime)?;
         let pulse = ticker::start(inner.weak())?;
-        Ok(Self { inner, pulse, options })
+        let fingerprint = fingerprint(&inner).into();
+        Ok(Self { inner, pulse, options, fingerprint, cache: None })
+    }
+
+    /// The same engine with compiled code kept on disk.
+    #[must_use]
+    pub fn with_cache(self, cache: Option<Arc<Cache>>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Where compiled code is kept.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_deref()
+    }
+
+    /// Names what compiled code depends on beside the module: Wasmtime's version, its configuration, the CPU.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The engine below, for building linkers.
@@ -71,6 +96,22 @@ impl Engine {
     pub(crate) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
     }
+}
+
+fn fingerprint(engine: &wasmtime::Engine) -> String {
+    /// Collects what is hashed, as the standard hasher promises nothing across versions.
+    struct Collect(Sha256);
+    impl Hasher for Collect {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut all = Collect(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut all);
+    all.0.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn config(options: &EngineOptions) -> Config {

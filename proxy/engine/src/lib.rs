@@ -4,9 +4,12 @@
 //!
 //! * [`Engine`]: one for the process; pooling allocator, epoch ticker.
 //! * [`Code`]: a compiled module with its digest, and the snapshot of a guest as a module; [`Facts`]: what a module says about itself, read without compiling.
+//! * [`Cache`]: compiled code on disk.
 //! * [`Sandbox`]: one instance with its store, its [`Limits`] and its deadline.
 //! * [`Crash`]: how a guest died, classified here and nowhere else.
 
+mod artifact;
+mod cache;
 mod code;
 mod crash;
 mod engine;
@@ -16,6 +19,7 @@ mod sandbox;
 mod snapshot;
 mod ticker;
 
+pub use cache::{Cache, CacheError};
 pub use code::{Code, CodeError, Digest, MAX_MODULE_BYTES};
 pub use crash::{Crash, CrashKind, GuestExit};
 pub use engine::{Engine, EngineError, EngineOptions};

@@ -31,6 +31,11 @@ impl NoSnapshot {
 pub(crate) struct Original(Arc<[u8]>);
 
 impl Original {
+    /// Of a module that is known to be one.
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
     /// The module with its state exported under names of Wizer's.
     ///
     /// # Errors

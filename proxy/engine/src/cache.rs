@@ -1,0 +1,218 @@
+//! Compiled code on disk, so that a module is compiled once and not at every start.
+//!
+//! Only its owner can use the folder. Each file is sealed with a key that lies beside them; whatever else is wrong with
+//! one, it is compiled again. Files are written beside their place and renamed into it, so a process that dies leaves
+//! nothing half, and several processes can share a folder.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rustix::{
+    process::geteuid,
+    rand::{GetRandomFlags, getrandom},
+};
+use wasmtime::Module;
+
+use crate::{
+    Digest, Engine,
+    artifact::{KEY, Key},
+};
+
+/// Ends of file names.
+const CODE: &str = "code";
+/// Files that a process left half written are removed after this.
+const STALE: Duration = Duration::from_secs(3600);
+/// Most bytes of one file.
+const MOST: u64 = 1 << 30;
+
+/// Why a folder cannot be used. The text begins with its path.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {what}")]
+pub struct CacheError {
+    path: String,
+    what: String,
+}
+
+impl CacheError {
+    fn new(path: &Path, what: impl ToString) -> Self {
+        Self { path: path.display().to_string(), what: what.to_string() }
+    }
+}
+
+/// A folder with compiled code.
+#[derive(Debug)]
+pub struct Cache {
+    folder: PathBuf,
+    key: Key,
+    most: u64,
+}
+
+/// Which code of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As it is.
+    Plain,
+    /// Rewritten so that snapshots can be taken of its guests.
+    Recording,
+}
+
+impl Cache {
+    /// Opens a folder, or makes it, for at most so many bytes; what was used least is removed first.
+    ///
+    /// # Errors
+    /// [`CacheError`] when it cannot be made, or others than its owner, who has to be the one who runs this, may write
+    /// into it.
+    pub fn open(folder: &Path, most: u64) -> Result<Self, CacheError> {
+        let fail = |what: io::Error| CacheError::new(folder, what);
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
+        private(folder, &fs::symlink_metadata(folder).map_err(fail)?)?;
+        let key = Key::new(&key(folder)?);
+        let cache = Self { folder: folder.to_owned(), key, most };
+        cache.remove(|name, age| !name.ends_with(CODE) && name.starts_with(".tmp") && age > STALE, 0);
+        Ok(cache)
+    }
+
+    /// The code of a module, if it is here and fits this engine.
+    pub(crate) fn load(&self, engine: &Engine, digest: Digest, form: Form) -> Option<Module> {
+        let name = name(engine, digest, form);
+        let path = self.folder.join(&name);
+        let mut bytes = Vec::new();
+        let mut file = File::open(&path).ok()?;
+        let metadata = file.metadata().ok()?;
+        private(&path, &metadata).ok()?;
+        (&mut file).take(MOST).read_to_end(&mut bytes).ok()?;
+        match self.key.open(engine.wasmtime(), &name, &bytes) {
+            Ok(module) => {
+                // For the order in which files are removed; a file that cannot be touched is only removed earlier.
+                let _ = file.set_modified(SystemTime::now());
+                Some(module)
+            }
+            Err(_) => {
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    /// Keeps the code of a module. That it cannot be kept harms nobody: it is compiled again next time.
+    pub(crate) fn store(&self, engine: &Engine, digest: Digest, form: Form, module: &Module) {
+        let name = name(engine, digest, form);
+        let Ok(sealed) = self.key.seal(&name, module) else { return };
+        if sealed.len() as u64 > self.most.min(MOST) {
+            return;
+        }
+        // Before, so that the folder is never above what it may hold, but for what another process writes now.
+        self.remove(|_, _| false, sealed.len() as u64);
+        let _ = write(&self.folder, &name, &sealed);
+    }
+
+    /// Removes files that are to go, and then those that were used least, until there is room for so many bytes more.
+    fn remove(&self, goes: impl Fn(&str, Duration) -> bool, room: u64) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let mut kept: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let (Ok(used), Some(name)) = (metadata.modified(), entry.file_name().to_str().map(str::to_owned)) else {
+                continue;
+            };
+            if goes(&name, used.elapsed().unwrap_or_default()) {
+                let _ = fs::remove_file(entry.path());
+            } else if name.ends_with(CODE) {
+                kept.push((used, metadata.len(), entry.path()));
+            }
+        }
+        kept.sort();
+        let mut total: u64 = kept.iter().map(|(_, size, _)| size).sum();
+        for (_, size, path) in kept {
+            if total + room <= self.most {
+                return;
+            }
+            if fs::remove_file(path).is_ok() {
+                total -= size;
+            }
+        }
+    }
+}
+
+/// Version of Wasmtime, its configuration and features of the CPU are in the fingerprint.
+fn name(engine: &Engine, digest: Digest, form: Form) -> String {
+    let form = match form {
+        Form::Plain => "plain",
+        Form::Recording => "recording",
+    };
+    format!("{digest}-{form}-{}.{CODE}", engine.fingerprint())
+}
+
+/// Whether only the running user can change this.
+fn private(path: &Path, metadata: &fs::Metadata) -> Result<(), CacheError> {
+    let owner = metadata.uid();
+    if owner != geteuid().as_raw() {
+        return Err(CacheError::new(path, format!("belongs to user {owner}, not to the one who runs this")));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(CacheError::new(path, "others than its owner may write to it: `chmod go-w` it"));
+    }
+    Ok(())
+}
+
+/// The key of a folder, made now if there is none. Of several processes that make one at the same time, one wins.
+fn key(folder: &Path) -> Result<[u8; KEY], CacheError> {
+    let path = folder.join("key");
+    let fail = |what: io::Error| CacheError::new(&path, what);
+    if !path.exists() {
+        let mut fresh = [0; KEY];
+        let mut filled = 0;
+        while let Some(rest) = fresh.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            filled += getrandom(rest, GetRandomFlags::empty()).map_err(|e| fail(e.into()))?;
+        }
+        let temporary = temporary(folder, "key");
+        let written = create(&temporary).and_then(|mut file| file.write_all(&fresh).and_then(|()| file.sync_all()));
+        // A link, and not a rename: it fails when somebody else was first.
+        let linked = written.and_then(|()| fs::hard_link(&temporary, &path));
+        let _ = fs::remove_file(&temporary);
+        match linked {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(fail(e)),
+            _ => {}
+        }
+    }
+    let metadata = fs::symlink_metadata(&path).map_err(fail)?;
+    private(&path, &metadata)?;
+    if metadata.mode() & 0o044 != 0 {
+        return Err(CacheError::new(&path, "others than its owner may read it: remove it and all files beside it"));
+    }
+    let bytes = fs::read(&path).map_err(fail)?;
+    bytes.try_into().map_err(|_| CacheError::new(&path, "is no key: remove it and all files beside it"))
+}
+
+/// Writes a file beside its place and renames it.
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary(folder, name);
+    let written = create(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, folder.join(name)));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// A name that no other process and no other call of this one has.
+fn temporary(folder: &Path, name: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    folder.join(format!(".tmp-{}-{number}-{since}-{}", std::process::id(), name.get(..12).unwrap_or(name)))
+}
+
+#[cfg(test)]
+mod tests;
