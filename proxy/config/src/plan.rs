@@ -5,7 +5,7 @@ mod reload;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-pub use limits::{Guests, Limits, Server, Shared};
+pub use limits::{Cache, Guests, Limits, Server, Shared};
 pub use reload::{AfterDrain, Reload, Rollback};
 
 /// Where a value stands in the configuration text; line and column start at 1.

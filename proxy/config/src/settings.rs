@@ -8,7 +8,7 @@ use crate::{
     node::Node,
     plan,
     reader::Cx,
-    scalar::Int,
+    scalar::{FilePath, Int},
     shape::Shape,
     telemetry::{is_off, off},
     units::{GIB, HOUR, KIB, MIB, SECOND, Size, Time},
@@ -33,6 +33,20 @@ section! {
         guests: Guests = "{}",
         /// Room for what all filters keep together, beside the `limits` of each; a change of it needs a restart.
         shared: Shared = "{}",
+        /// Compiled modules are kept here, so that each is compiled once and not at every start; a change of it needs a
+        /// restart.
+        cache: Cache = "{}",
+    }
+}
+
+section! {
+    /// Where compiled modules are kept
+    CacheParts {
+        /// A folder that nobody else can write to; `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/sluice` or `~/.cache/sluice` when it
+        /// is not there.
+        path: Option<FilePath>,
+        /// Most bytes of all of them; those that were used least are removed.
+        max: Size<MIB, { 1024 * GIB }> = "1GiB",
     }
 }
 
@@ -66,6 +80,28 @@ section! {
     AdminParts {
         /// Where to listen; keep it on loopback.
         address: Bind = "127.0.0.1:9901",
+    }
+}
+
+/// `off`, or where compiled modules are kept.
+pub(crate) struct Cache(Option<plan::Cache>);
+
+impl Shape for Cache {
+    fn title() -> String {
+        "`off`, or `{ path, max }`".into()
+    }
+    fn schema() -> Value {
+        json!({ "anyOf": [off(), CacheParts::schema()] })
+    }
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if is_off(node) {
+            return Some(Self(None));
+        }
+        if node.text().is_some() {
+            return cx.mismatch(node, &Self::title(), "write `{ path: /var/cache/sluice }`");
+        }
+        let parts = CacheParts::read(node, cx)?;
+        Some(Self(Some(plan::Cache { path: parts.path.map(|path| path.0), max: parts.max.0 as u64 })))
     }
 }
 
@@ -113,6 +149,7 @@ impl Server {
                 queue_bytes: self.shared.queue_bytes.0,
                 metrics: usize::try_from(self.shared.metrics.0).ok()?,
             },
+            cache: self.cache.0,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use sluice_abi::AbiVersion;
-use sluice_engine::{Code, Digest, Engine, EngineOptions, Limits, MemoryTotal, Refusal, Sandbox};
+use sluice_engine::{Cache, Code, Digest, Engine, EngineOptions, Limits, MemoryTotal, Refusal, Sandbox};
 use wasmtime::{ExternType, FuncType, InstancePre, Linker, Module};
 
 use crate::{
@@ -32,12 +32,14 @@ pub(crate) struct Services {
 }
 
 /// Sizes that are fixed when the process starts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct HostOptions {
     /// Of guests.
     pub engine: EngineOptions,
     /// Of what all filters keep together.
     pub shared: SharedCaps,
+    /// Where compiled modules are kept.
+    pub cache: Option<Arc<Cache>>,
 }
 
 impl From<EngineOptions> for HostOptions {
@@ -60,8 +62,8 @@ impl Host {
     /// # Errors
     /// [`HostError`] when the system refuses address space or a thread.
     pub fn new(options: impl Into<HostOptions>, outside: Arc<dyn Outside>) -> Result<Self, HostError> {
-        let HostOptions { engine, shared } = options.into();
-        let engine = Engine::new(engine)?;
+        let HostOptions { engine, shared, cache } = options.into();
+        let engine = Engine::new(engine)?.with_cache(cache);
         let linker = linker::build(engine.wasmtime()).map_err(HostError::Linker)?;
         let services = Arc::new(Services {
             outside,

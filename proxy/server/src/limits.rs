@@ -1,10 +1,10 @@
 //! From the limits of a plan to those of the host, and whether this machine's threads have room for them.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use rustix::process::{Resource, getrlimit};
 use sluice_config::{Position, plan};
-use sluice_host::{Caps, EngineOptions, HostOptions, SharedCaps};
+use sluice_host::{Cache, Caps, EngineOptions, HostOptions, SharedCaps};
 
 use crate::load::{Place, RunError};
 
@@ -59,7 +59,35 @@ pub(crate) fn host(server: &plan::Server, file: &Path) -> Result<HostOptions, Ru
             queue_bytes: server.shared.queue_bytes,
             metrics: server.shared.metrics,
         },
+        cache: server.cache.as_ref().and_then(|cache| self::cache(cache, file).transpose()).transpose()?,
     })
+}
+
+/// The folder of compiled modules. Without one that was asked for by name nothing works; without the usual one, each start
+/// compiles.
+fn cache(cache: &plan::Cache, file: &Path) -> Result<Option<Arc<Cache>>, RunError> {
+    let usual = || {
+        let from = |name: &str, more: &str| {
+            let set = std::env::var_os(name).filter(|path| Path::new(path).is_absolute());
+            set.map(|path| Path::new(&path).join(more))
+        };
+        // The first is what systemd sets for a service with `CacheDirectory=`.
+        from("CACHE_DIRECTORY", "").or_else(|| from("XDG_CACHE_HOME", "sluice")).or_else(|| from("HOME", ".cache/sluice"))
+    };
+    match (&cache.path, usual()) {
+        (Some(path), _) => match Cache::open(path, cache.max) {
+            Ok(cache) => Ok(Some(Arc::new(cache))),
+            Err(error) => Err(RunError::setup(file, Position::default(), format!("server.cache: {error}"))),
+        },
+        (None, Some(path)) => Ok(match Cache::open(&path, cache.max) {
+            Ok(cache) => Some(Arc::new(cache)),
+            Err(error) => {
+                tracing::warn!("modules are compiled at every start, as their code cannot be kept (`server.cache`): {error}");
+                None
+            }
+        }),
+        (None, None) => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -270,6 +270,7 @@ impl Reloader {
             ("server.workers", server.workers != started.workers),
             ("server.guests", server.guests != started.guests),
             ("server.shared", server.shared != started.shared),
+            ("server.cache", server.cache != started.cache),
             ("server.shutdown_grace", server.shutdown_grace != started.shutdown_grace),
         ];
         for (key, _) in stays.iter().filter(|(_, changed)| *changed) {

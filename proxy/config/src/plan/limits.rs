@@ -1,6 +1,6 @@
 //! What a filter, and what the proxy itself, may cost and keep.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// Limits and sizes of the proxy itself (`server:`).
 #[derive(Debug, Clone)]
@@ -21,6 +21,17 @@ pub struct Server {
     pub guests: Guests,
     /// Room for what all filters keep together, fixed when the process starts.
     pub shared: Shared,
+    /// Where compiled modules are kept; `None` when the file says `cache: off`.
+    pub cache: Option<Cache>,
+}
+
+/// Where compiled modules are kept between starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// A folder; `None` is the user's folder for such things.
+    pub path: Option<PathBuf>,
+    /// Most bytes of all of them (default 1GiB).
+    pub max: u64,
 }
 
 /// Sizes of guests that are fixed when the process starts.
