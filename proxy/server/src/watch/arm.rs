@@ -170,3 +170,48 @@ fn plain(error: &notify::Error) -> String {
         other => format!("{other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arms(force_poll: bool) -> Arms<()> {
+        Arms::new(Arc::default(), force_poll)
+    }
+
+    #[test]
+    fn files_without_events_are_polled() {
+        assert!(arms(false).arm(&[Path::new("/proc/self/comm")]).blind);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(arms(true).arm(&[file.path()]).blind);
+        // Where the tests run, temporary files may be on a file system without events.
+        assert_eq!(arms(false).arm(&[file.path()]).blind, blind(file.path()).is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_polled_and_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().canonicalize().unwrap().join("file");
+        let mut arms = arms(false);
+        let ways = follow(&[&file]);
+        for needed in ways[0].needed() {
+            arms.refused.insert(needed.clone(), "no watches are left".to_owned());
+        }
+        assert!(arms.is_blind(&ways, &[&file]));
+        assert!(arms.said.contains("no watches are left"));
+    }
+
+    #[test]
+    fn watches_are_kept_while_the_ways_stay_and_let_go_with_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().canonicalize().unwrap().join("file");
+        let mut arms = arms(false);
+        assert!(!arms.arm(&[&file]).unsteady);
+        assert!(arms.asked.contains(file.parent().unwrap()));
+        let renewed = arms.renewed;
+        assert!(!arms.arm(&[&file]).unsteady);
+        assert_eq!(arms.renewed, renewed);
+        arms.arm(&[]);
+        assert!(arms.asked.is_empty());
+    }
+}
