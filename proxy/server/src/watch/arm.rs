@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -109,7 +110,7 @@ impl<R: Send + 'static> Arms<R> {
                 Ok(()) => {
                     self.asked.insert(path);
                 }
-                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => gone = true,
+                Err(error) if is_gone(&error) => gone = true,
                 Err(error) => {
                     self.refused.insert(path, plain(&error));
                 }
@@ -158,6 +159,15 @@ impl<R: Send + 'static> Arms<R> {
 
 fn follow(files: &[&Path]) -> Vec<Way> {
     files.iter().map(|file| Way::to(file)).collect()
+}
+
+/// It was there a moment ago.
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        _ => false,
+    }
 }
 
 /// The error without the paths, and with what to do.
