@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -109,7 +110,7 @@ impl<R: Send + 'static> Arms<R> {
                 Ok(()) => {
                     self.asked.insert(path);
                 }
-                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => gone = true,
+                Err(error) if is_gone(&error) => gone = true,
                 Err(error) => {
                     self.refused.insert(path, plain(&error));
                 }
@@ -160,6 +161,15 @@ fn follow(files: &[&Path]) -> Vec<Way> {
     files.iter().map(|file| Way::to(file)).collect()
 }
 
+/// It was there a moment ago.
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        _ => false,
+    }
+}
+
 /// The error without the paths, and with what to do.
 fn plain(error: &notify::Error) -> String {
     match &error.kind {
@@ -168,5 +178,50 @@ fn plain(error: &notify::Error) -> String {
         }
         ErrorKind::Io(error) => error.to_string(),
         other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arms(force_poll: bool) -> Arms<()> {
+        Arms::new(Arc::default(), force_poll)
+    }
+
+    #[test]
+    fn files_without_events_are_polled() {
+        assert!(arms(false).arm(&[Path::new("/proc/self/comm")]).blind);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(arms(true).arm(&[file.path()]).blind);
+        // Where the tests run, temporary files may be on a file system without events.
+        assert_eq!(arms(false).arm(&[file.path()]).blind, blind(file.path()).is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_polled_and_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().canonicalize().unwrap().join("file");
+        let mut arms = arms(false);
+        let ways = follow(&[&file]);
+        for needed in ways[0].needed() {
+            arms.refused.insert(needed.clone(), "no watches are left".to_owned());
+        }
+        assert!(arms.is_blind(&ways, &[&file]));
+        assert!(arms.said.contains("no watches are left"));
+    }
+
+    #[test]
+    fn watches_are_kept_while_the_ways_stay_and_let_go_with_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().canonicalize().unwrap().join("file");
+        let mut arms = arms(false);
+        assert!(!arms.arm(&[&file]).unsteady);
+        assert!(arms.asked.contains(file.parent().unwrap()));
+        let renewed = arms.renewed;
+        assert!(!arms.arm(&[&file]).unsteady);
+        assert_eq!(arms.renewed, renewed);
+        arms.arm(&[]);
+        assert!(arms.asked.is_empty());
     }
 }

@@ -132,3 +132,75 @@ impl<R> Waker<R> {
         self.0.bell.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, Flag, RemoveKind};
+
+    use super::*;
+
+    fn inbox() -> Inbox<&'static str> {
+        let inbox = Inbox::default();
+        inbox.arm(["/a", "/a/b"].map(|dir| (PathBuf::from(dir), (1, 2))).into());
+        inbox
+    }
+
+    fn heard(inbox: &Inbox<&'static str>, kind: EventKind, path: &str) -> Vec<String> {
+        inbox.hear(Ok(Event::new(kind).add_path(path.into())));
+        inbox.state.lock().stirred.iter().map(|dir| dir.display().to_string()).collect()
+    }
+
+    #[test]
+    fn reading_stirs_nothing() {
+        let inbox = inbox();
+        assert!(heard(&inbox, EventKind::Access(AccessKind::Open(AccessMode::Any)), "/a/b/file").is_empty());
+        assert!(heard(&inbox, EventKind::Access(AccessKind::Close(AccessMode::Read)), "/a/b/file").is_empty());
+        assert_eq!(heard(&inbox, EventKind::Access(AccessKind::Close(AccessMode::Write)), "/a/b/file"), ["/a/b"]);
+    }
+
+    #[test]
+    fn any_number_of_events_is_one_look_of_their_directory() {
+        let inbox = inbox();
+        for n in 0..1_000 {
+            let stirred = heard(&inbox, EventKind::Create(CreateKind::File), &format!("/a/b/{n}"));
+            assert_eq!(stirred, ["/a/b"]);
+        }
+        let now = Instant::now();
+        assert!(matches!(inbox.wait(now, now), Woken::Look { stirred } if stirred == ["/a/b".into()].into()));
+        assert!(matches!(inbox.wait(now, now), Woken::Look { stirred } if stirred.is_empty()));
+        assert!(!inbox.state.lock().armed.is_empty());
+    }
+
+    #[test]
+    fn a_lost_directory_disarms_and_a_lost_file_does_not() {
+        let removed = EventKind::Remove(RemoveKind::Any);
+        let inbox = inbox();
+        assert_eq!(heard(&inbox, removed, "/a/b/file"), ["/a/b"]);
+        assert!(!inbox.state.lock().armed.is_empty());
+        assert_eq!(heard(&inbox, removed, "/a/b"), ["", "/a", "/a/b"]);
+        assert!(inbox.state.lock().armed.is_empty());
+    }
+
+    #[test]
+    fn lost_events_stir_everything() {
+        for lost in [Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)), Err(notify::Error::generic("lost"))] {
+            let inbox = inbox();
+            inbox.hear(lost);
+            assert!(inbox.state.lock().armed.is_empty());
+            assert_eq!(inbox.state.lock().stirred.len(), 3);
+        }
+    }
+
+    #[test]
+    fn reasons_come_first_and_in_order() {
+        let inbox = Arc::new(inbox());
+        let waker = Waker(inbox.clone());
+        waker.wake("one");
+        waker.clone().wake("two");
+        let now = Instant::now();
+        for word in ["one", "two"] {
+            assert!(matches!(inbox.wait(now, now), Woken::Asked(reason) if reason == word));
+        }
+        assert!(matches!(inbox.wait(now, now), Woken::Look { .. }));
+    }
+}

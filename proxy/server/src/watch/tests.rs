@@ -3,6 +3,7 @@
 //! Nothing waits for nothing to happen: that a deed is no change shows in the next change, which is of another file.
 
 mod contents;
+mod deeds;
 mod places;
 mod rules;
 

@@ -151,7 +151,10 @@ fn several_at_once(mut bench: Bench) {
     let new = bench.put("new", "two");
     let took = timed(|| {
         overwrite(&paths[0], "two");
+        // Long enough for looks at the first alone, which then has to wait for the others.
+        thread::sleep(super::DEBOUNCE / 3);
         fs::rename(&new, &paths[1]).unwrap();
+        thread::sleep(super::DEBOUNCE / 3);
         fs::remove_file(&paths[2]).unwrap();
     });
     bench.told_of(took, &[(&paths[0], Some("two")), (&paths[1], Some("two")), (&paths[2], None)]);
