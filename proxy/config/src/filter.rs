@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     declare::{choice, section},
-    grant::{Callouts, Listed},
+    grant::{Callouts, Known, Listed},
     limits::Limits,
     node::{Kind, Node},
     payload::{EnvValue, Payload},
@@ -64,15 +64,15 @@ section! {
     /// What a filter may ask of the host
     Capabilities {
         /// Hostcalls by name.
-        hostcalls: Listed = "default",
+        hostcalls: Known = "default",
         /// WASI functions by name.
-        wasi: Listed = "default",
+        wasi: Known = "default",
         /// Upstreams, or `host:port`, that a callout may reach; the default grants none.
         callouts: Callouts = "default",
         /// Properties by their path with dots.
         properties: Listed = "default",
         /// Foreign functions by name.
-        foreign: Listed = "default",
+        foreign: Known = "default",
         /// Namespaces of shared data.
         shared_data: Listed = "default",
         /// Names that `env:` of the filter may set; the default is all that it sets.

@@ -46,8 +46,7 @@ pub(crate) fn filters(host: &Host, plan: &Plan, file: &Path, shards: usize) -> V
             };
             let bytes = std::fs::read(&path).map_err(|e| problem(unreadable(&filter.source, &e)))?;
             let code = compile(host, filter, &bytes, &mut compiled).map_err(problem)?;
-            let spec = spec(filter, code, configs).map_err(problem)?;
-            let loaded = host.load(&spec, shards).map_err(|e| problem(e.to_string()))?;
+            let loaded = host.load(&spec(filter, code, configs), shards).map_err(|e| problem(e.to_string()))?;
             Ok(Loaded { filter: loaded, size: bytes.len(), took: began.elapsed() })
         })
         .collect()
@@ -180,8 +179,8 @@ fn isolation(filter: &plan::Filter) -> Isolation {
     }
 }
 
-fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<FilterSpec, String> {
-    Ok(FilterSpec {
+fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> FilterSpec {
+    FilterSpec {
         name: filter.name.clone(),
         code,
         root_id: filter.root_id.clone(),
@@ -200,8 +199,8 @@ fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<Filte
         quarantine: quarantine(&filter.quarantine),
         memory: filter.limits.memory,
         caps: limits::caps(&filter.limits),
-        grants: grants(&filter.capabilities)?,
-    })
+        grants: grants(&filter.capabilities),
+    }
 }
 
 fn quarantine(planned: &plan::Quarantine) -> Quarantine {
@@ -209,7 +208,7 @@ fn quarantine(planned: &plan::Quarantine) -> Quarantine {
     Quarantine { crashes, window, percent, period, max_period }
 }
 
-fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
+fn grants(capabilities: &plan::Capabilities) -> Grants {
     let list = |grant: &Grant| match grant {
         Grant::Default | Grant::All => None,
         Grant::Only(names) => Some(names.clone()),
@@ -217,13 +216,12 @@ fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
     let hostcalls = match &capabilities.hostcalls {
         Grant::Default => Grants::default().hostcalls,
         Grant::All => Grants::all().hostcalls,
-        Grant::Only(names) => names.iter().try_fold(0, |set, name| {
-            Hostcall::from_name(name).map(|call| set | call.bit()).ok_or_else(|| {
-                format!("is granted `{name}` in capabilities.hostcalls, which is no hostcall of the ABI")
-            })
-        })?,
+        // The reader of the configuration let through only names that this host knows.
+        Grant::Only(names) => {
+            names.iter().filter_map(|name| Hostcall::from_name(name)).fold(0, |set, call| set | call.bit())
+        }
     };
-    Ok(Grants {
+    Grants {
         hostcalls,
         wasi: list(&capabilities.wasi),
         properties: list(&capabilities.properties),
@@ -236,7 +234,7 @@ fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
         },
         shared_data: list(&capabilities.shared_data),
         loads_ungranted: capabilities.ungranted == plan::Ungranted::RefuseCall,
-    })
+    }
 }
 
 fn route(
