@@ -8,12 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use sluice_config::plan::{self, Grant, Plan};
-use sluice_host::{
-    Chain, Code, Digest, Filter, FilterSpec, Grants, Host, Hostcall, Isolation, Link, Quarantine, RouteFacts,
-};
+use sluice_config::plan::{self, Plan};
+use sluice_host::{Chain, Code, Digest, Filter, FilterSpec, Host, Isolation, Link, Quarantine, RouteFacts};
 
 use crate::{
+    grants::grants,
     limits,
     load::{FilterProblem, Place, RunError},
     route::Table,
@@ -206,35 +205,6 @@ fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> FilterSpec {
 fn quarantine(planned: &plan::Quarantine) -> Quarantine {
     let plan::Quarantine { crashes, window, percent, period, max_period } = *planned;
     Quarantine { crashes, window, percent, period, max_period }
-}
-
-fn grants(capabilities: &plan::Capabilities) -> Grants {
-    let list = |grant: &Grant| match grant {
-        Grant::Default | Grant::All => None,
-        Grant::Only(names) => Some(names.clone()),
-    };
-    let hostcalls = match &capabilities.hostcalls {
-        Grant::Default => Grants::default().hostcalls,
-        Grant::All => Grants::all().hostcalls,
-        // The reader of the configuration let through only names that this host knows.
-        Grant::Only(names) => {
-            names.iter().filter_map(|name| Hostcall::from_name(name)).fold(0, |set, call| set | call.bit())
-        }
-    };
-    Grants {
-        hostcalls,
-        wasi: list(&capabilities.wasi),
-        properties: list(&capabilities.properties),
-        foreign: list(&capabilities.foreign),
-        // Nothing beyond the proxy is reached that was not named.
-        callouts: match &capabilities.callouts {
-            Grant::Default => Some(Vec::new()),
-            Grant::All => None,
-            Grant::Only(names) => Some(names.clone()),
-        },
-        shared_data: list(&capabilities.shared_data),
-        loads_ungranted: capabilities.ungranted == plan::Ungranted::RefuseCall,
-    }
 }
 
 fn route(
