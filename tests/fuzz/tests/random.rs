@@ -32,6 +32,7 @@ impl Chance {
 fn target(name: &str) -> fn(&[u8]) {
     match name {
         "exchange" => sluice_fuzz::exchange,
+        "module" => sluice_fuzz::module,
         "codecs" => sluice_fuzz::codecs,
         _ => sluice_fuzz::config,
     }
@@ -63,6 +64,12 @@ fn exchanges_by_chance() {
 }
 
 #[test]
+fn modules_by_chance() {
+    assert!(by_chance("module", 4000) > 10);
+    println!("{}", sluice_fuzz::modules_so_far());
+}
+
+#[test]
 fn codecs_by_chance() {
     by_chance("codecs", 64);
 }
@@ -75,7 +82,7 @@ fn configurations_by_chance() {
 /// Files of `found/<target>/`: hex, one case each.
 #[test]
 fn what_once_went_wrong() {
-    for name in ["exchange", "codecs", "config"] {
+    for name in ["exchange", "module", "codecs", "config"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("found").join(name);
         let Ok(files) = fs::read_dir(folder) else { continue };
         for file in files {
