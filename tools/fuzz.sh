@@ -31,6 +31,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$learned"
   # A first idea of what the bytes are.
   if [[ $target == config ]]; then cp conf/*.yaml "$learned/"; fi
+  if [[ $target == module ]]; then printf '\0asm\1\0\0\0' >"$learned/empty"; fi
   printf '\n== %s: %s seconds\n' "$target" "$SECONDS_EACH"
   "${CARGO_TARGET_DIR:-target}/debug/examples/fuzz-$target" "$learned" -max_total_time="$SECONDS_EACH" -max_len=4096 \
     -len_control=0 -timeout=20 -rss_limit_mb=2048 -artifact_prefix="$learned/" -print_final_stats=1 -verbosity=1 >"$learned.log" 2>&1 || failed=1
