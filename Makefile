@@ -13,7 +13,7 @@ test: filters ## build every guest from source, run all tests, end with the coun
 	@tools/prepare.sh tests
 	@tools/test.sh
 
-fuzz: filters ## libFuzzer on the codecs, the configuration reader and the exchange, 20 seconds each
+fuzz: filters ## libFuzzer on the codecs, the configuration reader, the exchange and made modules, 20 seconds each
 	@tools/fuzz.sh 20
 
 differential: filters ## the same guests and requests in a real Envoy (a Python package), compared field by field

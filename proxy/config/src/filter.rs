@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     declare::{choice, section},
-    grant::{Callouts, Listed},
+    grant::{Callouts, Known, Listed},
     limits::Limits,
     node::{Kind, Node},
     payload::{EnvValue, Payload},
@@ -63,17 +63,17 @@ section! {
 section! {
     /// What a filter may ask of the host
     Capabilities {
-        /// Hostcalls by name.
-        hostcalls: Listed = "default",
-        /// WASI functions by name.
-        wasi: Listed = "default",
+        /// Hostcalls by name; the default is all of them.
+        hostcalls: Known = "default",
+        /// WASI functions by name; the default is all of them.
+        wasi: Known = "default",
         /// Upstreams, or `host:port`, that a callout may reach; the default grants none.
         callouts: Callouts = "default",
-        /// Properties by their path with dots.
+        /// Properties by their path with dots, each with all below it; the default is all of them.
         properties: Listed = "default",
-        /// Foreign functions by name.
-        foreign: Listed = "default",
-        /// Namespaces of shared data.
+        /// Foreign functions by name; the default is all of them.
+        foreign: Known = "default",
+        /// Namespaces (`vm_id`) of shared data and queues; the default is the own one, and queues of others by name.
         shared_data: Listed = "default",
         /// Names that `env:` of the filter may set; the default is all that it sets.
         env: Listed = "default",

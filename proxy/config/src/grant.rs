@@ -10,8 +10,11 @@ use crate::{
     shape::{Shape, or_variable},
 };
 
-/// A list of names that the host knows.
+/// A list of any names.
 pub(crate) struct Listed(pub(crate) Grant);
+
+/// A list of names that the world around must know.
+pub(crate) struct Known(pub(crate) Grant);
 
 /// A list of upstreams, or `host:port`, that callouts may reach.
 pub(crate) struct Callouts(pub(crate) Grant);
@@ -25,6 +28,27 @@ impl Shape for Listed {
     }
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         read(node, cx, |_, _, _| Some(())).map(Self)
+    }
+}
+
+impl Shape for Known {
+    fn title() -> String {
+        Listed::title()
+    }
+    fn schema() -> Value {
+        schema()
+    }
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let names = cx.key().and_then(|key| cx.world.capability(key));
+        let known = |cx: &mut Cx<'_>, name: &Scalar, at: Position| {
+            let Some(names) = names.as_ref().filter(|names| !names.contains(&name.text)) else { return Some(()) };
+            let help = cx.similar(&name.text, names).unwrap_or_else(|| match names.len() {
+                0..=20 => format!("known are {}", names.join(", ")),
+                _ => "`sluice inspect --policy FILE` prints the names that a module needs".to_owned(),
+            });
+            cx.error(at, format!("`{}` is not known here", name.shown()), help)
+        };
+        read(node, cx, known).map(Self)
     }
 }
 
@@ -57,7 +81,7 @@ fn schema() -> Value {
     ] }))
 }
 
-fn read(node: &Node, cx: &mut Cx<'_>, check: fn(&mut Cx<'_>, &Scalar, Position) -> Option<()>) -> Option<Grant> {
+fn read(node: &Node, cx: &mut Cx<'_>, check: impl Fn(&mut Cx<'_>, &Scalar, Position) -> Option<()>) -> Option<Grant> {
     let expected = "`default`, `all` or a list of names";
     let items = match &node.kind {
         Kind::List(items) => items,

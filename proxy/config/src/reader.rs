@@ -95,6 +95,14 @@ impl<'a> Cx<'a> {
         self.path.last().map_or(Position { line: 1, column: 1 }, |(_, at)| *at)
     }
 
+    /// The innermost key that is being read.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.path.iter().rev().find_map(|(step, _)| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Index(_) => None,
+        })
+    }
+
     /// `routes[0].match.host`.
     pub(crate) fn path(&self) -> String {
         let mut path = String::new();

@@ -15,6 +15,12 @@ pub trait World {
     /// # Errors
     /// One sentence without the path: `no such file`, `permission denied`, `not UTF-8`.
     fn read(&self, path: &Path) -> Result<String, String>;
+
+    /// The names that may stand in the list `capabilities.<key>` of a filter; `None` when any name may.
+    fn capability(&self, key: &str) -> Option<Vec<String>> {
+        let _ = key;
+        None
+    }
 }
 
 /// A world in memory, for tests and for checks that must not touch the machine.
@@ -22,6 +28,7 @@ pub trait World {
 pub struct Memory {
     env: BTreeMap<String, String>,
     files: BTreeMap<PathBuf, String>,
+    capabilities: BTreeMap<String, Vec<String>>,
 }
 
 impl Memory {
@@ -44,6 +51,13 @@ impl Memory {
         self.files.insert(path.into(), text.to_owned());
         self
     }
+
+    /// Says which names may stand in `capabilities.<key>`.
+    #[must_use]
+    pub fn with_capability(mut self, key: &str, names: &[&str]) -> Self {
+        self.capabilities.insert(key.to_owned(), names.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
 }
 
 impl World for Memory {
@@ -53,5 +67,9 @@ impl World for Memory {
 
     fn read(&self, path: &Path) -> Result<String, String> {
         self.files.get(path).cloned().ok_or_else(|| "no such file".to_owned())
+    }
+
+    fn capability(&self, key: &str) -> Option<Vec<String>> {
+        self.capabilities.get(key).cloned()
     }
 }

@@ -18,6 +18,7 @@ mod queues;
 mod shared_data;
 mod stream;
 
+pub use self::foreign::FOREIGN;
 pub(crate) use self::log::write as write_log;
 pub(crate) use self::{
     buffers::*, clock::*, context::*, foreign::*, grpc_call::*, headers::*, http_call::*, legacy::*, log::*,
@@ -62,7 +63,7 @@ fn refuse(state: &mut State, call: Hostcall) -> Result<(), Status> {
         state.refused |= call.bit();
         let why = if !granted {
             format!(
-                "{0} was refused: the capability is not granted (capabilities.hostcalls or .callouts of this filter)",
+                "{0} was refused: the capability is not granted (capabilities.hostcalls of this filter)",
                 call.name()
             )
         } else if state.allocating {

@@ -56,6 +56,7 @@ pub use filter::{Exports, Filter, FilterSpec, Grants, Isolation};
 pub use head::{Fields, Head, InvalidHeader, RequestFields, RequestHead, ResponseFields, ResponseHead, TrailersHead};
 pub use health::Quarantine;
 pub use host::{Host, HostOptions};
+pub use hostcalls::FOREIGN;
 pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
 pub use meter::{PhaseUsage, Usage};

@@ -119,10 +119,10 @@ pub(crate) fn build(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Held>>
 /// Defines one import in another shape than the common linker has it: rare functions of WASI, and the calls of 0.1.0
 /// that some modules import without a result, as the specification once had them.
 pub(crate) fn adapt(linker: &mut Linker<Held>, module: &str, name: &str, ty: &FuncType) -> wasmtime::Result<bool> {
-    let body: fn(&mut State) -> Result<(), Status> = match name {
-        "proxy_continue_request" => hostcalls::proxy_continue_request,
-        "proxy_continue_response" => hostcalls::proxy_continue_response,
-        "proxy_clear_route_cache" => hostcalls::proxy_clear_route_cache,
+    let (call, body): (Hostcall, fn(&mut State) -> Result<(), Status>) = match name {
+        "proxy_continue_request" => (Hostcall::proxy_continue_request, hostcalls::proxy_continue_request),
+        "proxy_continue_response" => (Hostcall::proxy_continue_response, hostcalls::proxy_continue_response),
+        "proxy_clear_route_cache" => (Hostcall::proxy_clear_route_cache, hostcalls::proxy_clear_route_cache),
         _ => return wasi::stub_rest(linker, module, name, ty),
     };
     if module != "env" || ty.params().len() + ty.results().len() != 0 {
@@ -131,7 +131,8 @@ pub(crate) fn adapt(linker: &mut Linker<Held>, module: &str, name: &str, ty: &Fu
     linker.allow_shadowing(true);
     linker.func_wrap(module, name, move |mut caller: Caller<'_, Held>| {
         // There is no result to tell a status by; these three have none worth telling.
-        let _ = body(&mut caller.data_mut().data);
+        let state = &mut caller.data_mut().data;
+        let _ = hostcalls::allowed(state, call).and_then(|()| body(state));
     })?;
     Ok(true)
 }

@@ -14,6 +14,7 @@ mod dial;
 mod echo;
 mod endpoint;
 mod framing;
+mod grants;
 mod grpc;
 mod heads;
 mod held;

@@ -1,9 +1,9 @@
 //! From a filter of the plan to what the host wants to know of it.
 
-use sluice_config::plan::{self, Grant};
-use sluice_host::{Code, FilterSpec, Grants, Hostcall, Isolation, Quarantine};
+use sluice_config::plan;
+use sluice_host::{Code, FilterSpec, Isolation, Quarantine};
 
-use crate::limits;
+use crate::{grants::grants, limits};
 
 /// Which guest a request meets.
 pub(crate) fn isolation(filter: &plan::Filter) -> Isolation {
@@ -14,11 +14,8 @@ pub(crate) fn isolation(filter: &plan::Filter) -> Isolation {
 }
 
 /// A filter of this code, with a root for each configuration.
-///
-/// # Errors
-/// A sentence that begins behind the module's name: something is granted that does not exist.
-pub(crate) fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> Result<FilterSpec, String> {
-    Ok(FilterSpec {
+pub(crate) fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> FilterSpec {
+    FilterSpec {
         name: filter.name.clone(),
         code,
         root_id: filter.root_id.clone(),
@@ -37,41 +34,11 @@ pub(crate) fn spec(filter: &plan::Filter, code: Code, configs: Vec<String>) -> R
         quarantine: quarantine(&filter.quarantine),
         memory: filter.limits.memory,
         caps: limits::caps(&filter.limits),
-        grants: grants(&filter.capabilities)?,
-    })
+        grants: grants(&filter.capabilities),
+    }
 }
 
 fn quarantine(planned: &plan::Quarantine) -> Quarantine {
     let plan::Quarantine { crashes, window, percent, period, max_period } = *planned;
     Quarantine { crashes, window, percent, period, max_period }
-}
-
-fn grants(capabilities: &plan::Capabilities) -> Result<Grants, String> {
-    let list = |grant: &Grant| match grant {
-        Grant::Default | Grant::All => None,
-        Grant::Only(names) => Some(names.clone()),
-    };
-    let hostcalls = match &capabilities.hostcalls {
-        Grant::Default => Grants::default().hostcalls,
-        Grant::All => Grants::all().hostcalls,
-        Grant::Only(names) => names.iter().try_fold(0, |set, name| {
-            Hostcall::from_name(name).map(|call| set | call.bit()).ok_or_else(|| {
-                format!("is granted `{name}` in capabilities.hostcalls, which is no hostcall of the ABI")
-            })
-        })?,
-    };
-    Ok(Grants {
-        hostcalls,
-        wasi: list(&capabilities.wasi),
-        properties: list(&capabilities.properties),
-        foreign: list(&capabilities.foreign),
-        // Nothing beyond the proxy is reached that was not named.
-        callouts: match &capabilities.callouts {
-            Grant::Default => Some(Vec::new()),
-            Grant::All => None,
-            Grant::Only(names) => Some(names.clone()),
-        },
-        shared_data: list(&capabilities.shared_data),
-        loads_ungranted: capabilities.ungranted == plan::Ungranted::RefuseCall,
-    })
 }

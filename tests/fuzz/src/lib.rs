@@ -8,7 +8,10 @@
 mod codecs;
 mod exchange;
 mod flow;
+mod module;
+mod smith;
 mod world;
 
 pub use codecs::{codecs, config};
 pub use exchange::exchange;
+pub use module::{module, modules_so_far};

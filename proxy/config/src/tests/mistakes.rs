@@ -30,6 +30,37 @@ fn every_mistake_is_named_with_its_place() {
 }
 
 #[test]
+fn a_capability_that_nobody_knows_is_named_with_its_place_and_what_is_close() {
+    let world = Memory::new()
+        .with_capability("hostcalls", &["proxy_log", "proxy_done"])
+        .with_capability("wasi", &(0..21).map(|n| ["fd_read", "fd_write"][n % 2]).collect::<Vec<_>>())
+        .with_capability("foreign", &["sign"]);
+    let text = format!(
+        "{}filters:\n  a:\n    source: {{ path: a.wasm }}\n    capabilities:\n      \
+         hostcalls: [proxy_log, proxy_lgo, nothing]\n      wasi: [fd_wriet, nothing]\n      foreign: [Sign]\n      \
+         properties: [any.thing]\n      shared_data: [anything]\n",
+        super::BASE
+    );
+    let errors = read_in(&world, &text).unwrap_err();
+    let line = |text: &str| text.to_owned();
+    assert_eq!(
+        lines(&errors),
+        [
+            line("8:30 filters.a.capabilities.hostcalls[1]: `proxy_lgo` is not known here (did you mean `proxy_log`?)"),
+            line(
+                "8:41 filters.a.capabilities.hostcalls[2]: `nothing` is not known here (known are proxy_log, proxy_done)"
+            ),
+            line("9:14 filters.a.capabilities.wasi[0]: `fd_wriet` is not known here (did you mean `fd_write`?)"),
+            line(
+                "9:24 filters.a.capabilities.wasi[1]: `nothing` is not known here (`sluice inspect --policy FILE` prints \
+                 the names that a module needs)"
+            ),
+            line("10:17 filters.a.capabilities.foreign[0]: `Sign` is not known here (did you mean `sign`?)"),
+        ]
+    );
+}
+
+#[test]
 fn an_error_hides_no_other() {
     let text = "\
 listeners: [{ address: nowhere }]

@@ -9,8 +9,8 @@ use crate::{
     state::State,
 };
 
-/// Every function, for the page of the documentation and for `inspect`.
-pub(crate) const NAMES: [&str; 10] = [
+/// Every foreign function.
+pub const FOREIGN: [&str; 10] = [
     "clear_route_cache",
     "compress",
     "uncompress",
@@ -26,9 +26,13 @@ pub(crate) const NAMES: [&str; 10] = [
 /// The first six are Envoy's, with Envoy's arguments; `docs/foreign-functions.md` has them all.
 pub(crate) fn proxy_call_foreign_function(state: &mut State, name: &[u8], arguments: &[u8]) -> Result<Value, Status> {
     if !state.identity.grants.foreign(name) {
+        let name = String::from_utf8_lossy(name);
+        let why =
+            format!("the foreign function `{name}` was refused: this filter is not granted it (capabilities.foreign)");
+        super::log::write(state, LogLevel::Warn, why.as_bytes());
         return Err(Status::NotFound);
     }
-    let known = NAMES.iter().find(|known| known.as_bytes() == name).ok_or(Status::NotFound)?;
+    let known = FOREIGN.iter().find(|known| known.as_bytes() == name).ok_or(Status::NotFound)?;
     let result = match *known {
         // The route is matched again after each change of the head, so there is nothing to clear.
         "clear_route_cache" => Ok(Vec::new()),

@@ -31,6 +31,12 @@ pub(crate) fn proxy_get_property(state: &mut State, path: &[u8]) -> Result<Value
 
 pub(crate) fn proxy_set_property(state: &mut State, path: &[u8], value: &[u8]) -> Result<(), Status> {
     let path = path.strip_suffix(&[0]).unwrap_or(path);
+    if !state.identity.grants.property(path) {
+        let name = String::from_utf8_lossy(path).replace('\0', ".");
+        let why = format!("the property `{name}` was not set: this filter is not granted it (capabilities.properties)");
+        super::log::write(state, LogLevel::Warn, why.as_bytes());
+        return Err(Status::NotFound);
+    }
     let message = state.message_mut().ok_or(Status::NotFound)?;
     let held: usize = message.properties.iter().map(|(p, v)| p.len() + v.len()).sum();
     if held + path.len() + value.len() > MAX_SET {

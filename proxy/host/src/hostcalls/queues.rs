@@ -33,14 +33,16 @@ pub(crate) fn proxy_resolve_shared_queue(state: &mut State, vm_id: &[u8], name: 
 
 pub(crate) fn proxy_enqueue_shared_queue(state: &mut State, queue: u32, value: &[u8]) -> Result<(), Status> {
     let identity = &state.identity;
-    let pushed = state.services.queues.push(queue, value, &identity.account, &identity.caps);
+    let granted = |vm_id: &[u8]| identity.grants.shared_data(vm_id);
+    let pushed = state.services.queues.push(queue, value, &identity.account, &identity.caps, granted);
     pushed.ok_or(Status::NotFound)?.map_err(|why| full(state, why))?;
     state.outgoing.push(Outgoing::Queue(queue));
     Ok(())
 }
 
 pub(crate) fn proxy_dequeue_shared_queue(state: &mut State, queue: u32) -> Result<Value, Status> {
-    let value = state.services.queues.pop(queue).ok_or(Status::NotFound)?.ok_or(Status::Empty)?;
+    let granted = |vm_id: &[u8]| state.identity.grants.shared_data(vm_id);
+    let value = state.services.queues.pop(queue, granted).ok_or(Status::NotFound)?.ok_or(Status::Empty)?;
     Ok(if value.is_empty() { Value::Empty } else { Value::Shared(value) })
 }
 

@@ -31,6 +31,8 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// The namespace that it belongs to.
+    vm_id: Box<[u8]>,
     /// Each with who put it in and answers for its room.
     items: VecDeque<(Bytes, Arc<Account>)>,
     registrant: Option<Registrant>,
@@ -98,7 +100,7 @@ impl Queues {
         }
         let id = u32::try_from(inner.queues.len() + 1).map_err(|_| shared)?;
         inner.take(name.len(), owner, caps.queue_bytes, self.shared.queue_bytes)?;
-        inner.queues.push(Queue::default());
+        inner.queues.push(Queue { vm_id: vm_id.as_bytes().into(), ..Queue::default() });
         inner.names.insert(key, id);
         owner.queues.add(1);
         Ok(id)
@@ -109,10 +111,18 @@ impl Queues {
         self.inner.lock().names.get(&(vm_id.into(), name.into())).copied()
     }
 
-    /// Adds an item on the account of `owner`; `None` for an unknown queue.
-    pub(crate) fn push(&self, id: u32, value: &[u8], owner: &Arc<Account>, caps: &Caps) -> Option<Result<(), Full>> {
+    /// Adds an item on the account of `owner`; `None` for a queue that is unknown or in a namespace that is not granted:
+    /// a number is easily guessed.
+    pub(crate) fn push(
+        &self,
+        id: u32,
+        value: &[u8],
+        owner: &Arc<Account>,
+        caps: &Caps,
+        granted: impl Fn(&[u8]) -> bool,
+    ) -> Option<Result<(), Full>> {
         let mut inner = self.inner.lock();
-        inner.queue(id)?;
+        inner.queue(id).filter(|queue| granted(&queue.vm_id))?;
         if owner.items.get() >= caps.queue_items {
             return Some(Err(Full(Cap::QueueItems, Bound::Own, caps.queue_items)));
         }
@@ -124,10 +134,11 @@ impl Queues {
         Some(Ok(()))
     }
 
-    /// Takes the oldest item: `None` for an unknown queue, `Some(None)` for an empty one.
-    pub(crate) fn pop(&self, id: u32) -> Option<Option<Bytes>> {
+    /// Takes the oldest item: `None` for a queue that is unknown or not granted, `Some(None)` for an empty one.
+    pub(crate) fn pop(&self, id: u32, granted: impl Fn(&[u8]) -> bool) -> Option<Option<Bytes>> {
         let mut inner = self.inner.lock();
-        let Some((item, owner)) = inner.queue(id)?.items.pop_front() else { return Some(None) };
+        let queue = inner.queue(id).filter(|queue| granted(&queue.vm_id))?;
+        let Some((item, owner)) = queue.items.pop_front() else { return Some(None) };
         owner.items.subtract(1);
         owner.queue_bytes.subtract(item.len());
         inner.bytes -= item.len();
@@ -139,19 +150,23 @@ impl Queues {
 mod tests {
     use super::*;
 
+    fn any(_: &[u8]) -> bool {
+        true
+    }
+
     #[test]
     fn registering_twice_keeps_number_and_data() {
         let queues = Queues::new(SharedCaps::default());
         let (owner, caps) = (Arc::default(), Caps::default());
         let id = queues.register("vm", b"q", &owner, &caps).expect("room");
-        assert_eq!(queues.push(id, b"a", &owner, &caps), Some(Ok(())));
+        assert_eq!(queues.push(id, b"a", &owner, &caps, any), Some(Ok(())));
         assert_eq!(queues.register("vm", b"q", &owner, &caps), Ok(id));
         assert_eq!(queues.resolve(b"vm", b"q"), Some(id));
         assert_eq!(queues.resolve(b"", b"q"), None);
-        assert_eq!(queues.pop(id), Some(Some(Bytes::from_static(b"a"))));
-        assert_eq!(queues.pop(id), Some(None));
-        assert_eq!(queues.pop(0), None);
-        assert_eq!(queues.push(id + 1, b"a", &owner, &caps), None);
+        assert_eq!(queues.pop(id, any), Some(Some(Bytes::from_static(b"a"))));
+        assert_eq!(queues.pop(id, any), Some(None));
+        assert_eq!(queues.pop(0, any), None);
+        assert_eq!(queues.push(id + 1, b"a", &owner, &caps, any), None);
     }
 
     #[test]
@@ -165,14 +180,14 @@ mod tests {
         assert_eq!(queues.register("", b"r", &b, &caps), Ok(q + 2));
         assert_eq!(queues.register("", b"s", &b, &caps), Err(Full(Cap::Queues, Bound::Shared, 3)));
         // Items of both in one queue: each has its own number and bytes.
-        assert!((0..3).all(|_| queues.push(q, b"", &a, &caps) == Some(Ok(()))));
-        assert_eq!(queues.push(q, b"", &a, &caps), Some(Err(Full(Cap::QueueItems, Bound::Own, 3))));
-        assert_eq!(queues.push(q, b"12345678", &b, &caps), Some(Err(Full(Cap::QueueBytes, Bound::Own, 8))));
-        assert_eq!(queues.push(q, b"1234567", &b, &caps), Some(Ok(())));
-        assert_eq!(queues.pop(q), Some(Some(Bytes::new())), "room for an item of the first again");
-        assert_eq!(queues.push(q, b"1234", &a, &caps), Some(Err(Full(Cap::QueueBytes, Bound::Shared, 12))));
-        assert_eq!(queues.push(q, b"123", &a, &caps), Some(Ok(())));
-        while queues.pop(q).flatten().is_some() {}
+        assert!((0..3).all(|_| queues.push(q, b"", &a, &caps, any) == Some(Ok(()))));
+        assert_eq!(queues.push(q, b"", &a, &caps, any), Some(Err(Full(Cap::QueueItems, Bound::Own, 3))));
+        assert_eq!(queues.push(q, b"12345678", &b, &caps, any), Some(Err(Full(Cap::QueueBytes, Bound::Own, 8))));
+        assert_eq!(queues.push(q, b"1234567", &b, &caps, any), Some(Ok(())));
+        assert_eq!(queues.pop(q, any), Some(Some(Bytes::new())), "room for an item of the first again");
+        assert_eq!(queues.push(q, b"1234", &a, &caps, any), Some(Err(Full(Cap::QueueBytes, Bound::Shared, 12))));
+        assert_eq!(queues.push(q, b"123", &a, &caps, any), Some(Ok(())));
+        while queues.pop(q, any).flatten().is_some() {}
         assert_eq!((a.items.get(), a.queue_bytes.get(), b.items.get(), b.queue_bytes.get()), (0, 1, 0, 1));
     }
 }

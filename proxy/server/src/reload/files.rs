@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 use sluice_config::World;
-use sluice_host::Digest;
+use sluice_host::{Digest, FOREIGN, Hostcall, wasi_names};
 
 /// Every file that was read, with what it held; `None` for one that could not be read.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Files {
     }
 }
 
-/// What the configuration may read of the machine: environment variables, and files named in it.
+/// What the configuration may know of the machine: environment variables, files named in it, and names that this host has.
 impl World for Files {
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
@@ -52,5 +52,15 @@ impl World for Files {
 
     fn read(&self, path: &Path) -> Result<String, String> {
         self.read_text(path).map_err(|e| e.to_string())
+    }
+
+    fn capability(&self, key: &str) -> Option<Vec<String>> {
+        let names: Vec<&str> = match key {
+            "hostcalls" => Hostcall::ALL.iter().map(|call| call.name()).collect(),
+            "wasi" => wasi_names::FUNCTIONS.to_vec(),
+            "foreign" => FOREIGN.to_vec(),
+            _ => return None,
+        };
+        Some(names.into_iter().map(str::to_owned).collect())
     }
 }

@@ -124,7 +124,7 @@ impl Builder<'_> {
             let (_, code, compiling) = code.ok_or_else(|| fail("was not compiled".to_owned()))?;
             let code = code.clone().map_err(fail)?;
             let began = Instant::now();
-            let spec = spec::spec(&recipe.settings, code.clone(), configs.clone()).map_err(fail)?;
+            let spec = spec::spec(&recipe.settings, code.clone(), configs.clone());
             let filter = self.host.load(&spec, self.shards).map_err(|e| fail(e.to_string()))?;
             let (compiling, starting) = (*compiling, began.elapsed());
             let (recipe, configs) = (recipe.clone(), configs.clone());
