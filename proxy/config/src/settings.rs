@@ -45,6 +45,9 @@ section! {
         /// A folder that nobody else can write to; `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/sluice` or `~/.cache/sluice` when it
         /// is not there.
         path: Option<FilePath>,
+        /// The key that they are sealed with, 32 bytes; the file `key` in the folder when it is not there. Whoever has it can
+        /// have this host run any machine code.
+        key: Option<FilePath>,
         /// Most bytes of all of them; those that were used least are removed.
         max: Size<MIB, { 1024 * GIB }> = "1GiB",
     }
@@ -88,7 +91,7 @@ pub(crate) struct Cache(Option<plan::Cache>);
 
 impl Shape for Cache {
     fn title() -> String {
-        "`off`, or `{ path, max }`".into()
+        "`off`, or `{ path, key, max }`".into()
     }
     fn schema() -> Value {
         json!({ "anyOf": [off(), CacheParts::schema()] })
@@ -101,7 +104,11 @@ impl Shape for Cache {
             return cx.mismatch(node, &Self::title(), "write `{ path: /var/cache/sluice }`");
         }
         let parts = CacheParts::read(node, cx)?;
-        Some(Self(Some(plan::Cache { path: parts.path.map(|path| path.0), max: parts.max.0 as u64 })))
+        Some(Self(Some(plan::Cache {
+            path: parts.path.map(|path| path.0),
+            key: parts.key.map(|key| key.0),
+            max: parts.max.0 as u64,
+        })))
     }
 }
 

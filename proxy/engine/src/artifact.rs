@@ -31,6 +31,7 @@ impl Key {
     }
 
     /// The code of a module as bytes that only hold under this name.
+    #[cfg(feature = "compiler")]
     pub(crate) fn seal(&self, name: &str, module: &Module) -> wasmtime::Result<Vec<u8>> {
         let code = module.serialize()?;
         let mut mac = hmac::Context::with_key(&self.0);
@@ -60,7 +61,7 @@ fn parts<'a>(name: &'a str, code: &'a [u8]) -> [&'a [u8]; 3] {
     [name.as_bytes(), b"\0", code]
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "compiler"))]
 mod tests {
     use super::*;
 

@@ -19,7 +19,7 @@ use rustix::{
 use wasmtime::Module;
 
 use crate::{
-    Digest, Engine,
+    Digest, Engine, HAS_COMPILER,
     artifact::{KEY, Key},
 };
 
@@ -62,16 +62,19 @@ pub(crate) enum Form {
 }
 
 impl Cache {
-    /// Opens a folder, or makes it, for at most so many bytes; what was used least is removed first.
+    /// Opens a folder, or makes it, for at most so many bytes; what was used least is removed first. The key lies beside the
+    /// code, or in a file of its own. A build without a compiler makes neither.
     ///
     /// # Errors
-    /// [`CacheError`] when it cannot be made, or others than its owner, who has to be the one who runs this, may write
-    /// into it.
-    pub fn open(folder: &Path, most: u64) -> Result<Self, CacheError> {
+    /// [`CacheError`] when it cannot be made, or when others than its owner, who has to be root or the one who runs this,
+    /// may write into it or read the key.
+    pub fn open(folder: &Path, key: Option<&Path>, most: u64) -> Result<Self, CacheError> {
         let fail = |what: io::Error| CacheError::new(folder, what);
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
+        if HAS_COMPILER {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
+        }
         private(folder, &fs::symlink_metadata(folder).map_err(fail)?)?;
-        let key = Key::new(&key(folder)?);
+        let key = Key::new(&self::key(&key.map_or_else(|| folder.join("key"), Path::to_owned))?);
         let cache = Self { folder: folder.to_owned(), key, most };
         cache.remove(|name, age| !name.ends_with(CODE) && name.starts_with(".tmp") && age > STALE, 0);
         Ok(cache)
@@ -79,27 +82,35 @@ impl Cache {
 
     /// The code of a module, if it is here and fits this engine.
     pub(crate) fn load(&self, engine: &Engine, digest: Digest, form: Form) -> Option<Module> {
-        let name = name(engine, digest, form);
-        let path = self.folder.join(&name);
+        if HAS_COMPILER {
+            return self.load_file(engine, &name(engine, digest, form));
+        }
+        // What it fits is known only to those who compiled it: Wasmtime says which of them it is.
+        let begins = beginning(digest, form);
+        let names = fs::read_dir(&self.folder).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.starts_with(&begins)).find_map(|name| self.load_file(engine, &name))
+    }
+
+    fn load_file(&self, engine: &Engine, name: &str) -> Option<Module> {
+        let path = self.folder.join(name);
         let mut bytes = Vec::new();
         let mut file = File::open(&path).ok()?;
         let metadata = file.metadata().ok()?;
         private(&path, &metadata).ok()?;
         (&mut file).take(MOST).read_to_end(&mut bytes).ok()?;
-        match self.key.open(engine.wasmtime(), &name, &bytes) {
+        match self.key.open(engine.wasmtime(), name, &bytes) {
             Ok(module) => {
                 // For the order in which files are removed; a file that cannot be touched is only removed earlier.
                 let _ = file.set_modified(SystemTime::now());
                 Some(module)
             }
-            Err(_) => {
-                let _ = fs::remove_file(&path);
-                None
-            }
+            // It is written anew once the module is compiled.
+            Err(_) => None,
         }
     }
 
     /// Keeps the code of a module. That it cannot be kept harms nobody: it is compiled again next time.
+    #[cfg(feature = "compiler")]
     pub(crate) fn store(&self, engine: &Engine, digest: Digest, form: Form, module: &Module) {
         let name = name(engine, digest, form);
         let Ok(sealed) = self.key.seal(&name, module) else { return };
@@ -110,6 +121,10 @@ impl Cache {
         self.remove(|_, _| false, sealed.len() as u64);
         let _ = write(&self.folder, &name, &sealed);
     }
+
+    /// Nothing is compiled.
+    #[cfg(not(feature = "compiler"))]
+    pub(crate) fn store(&self, _: &Engine, _: Digest, _: Form, _: &Module) {}
 
     /// Removes files that are to go, and then those that were used least, until there is room for so many bytes more.
     fn remove(&self, goes: impl Fn(&str, Duration) -> bool, room: u64) {
@@ -141,17 +156,21 @@ impl Cache {
 
 /// Version of Wasmtime, its configuration and features of the CPU are in the fingerprint.
 fn name(engine: &Engine, digest: Digest, form: Form) -> String {
+    format!("{}{}.{CODE}", beginning(digest, form), engine.fingerprint())
+}
+
+fn beginning(digest: Digest, form: Form) -> String {
     let form = match form {
         Form::Plain => "plain",
         Form::Recording => "recording",
     };
-    format!("{digest}-{form}-{}.{CODE}", engine.fingerprint())
+    format!("{digest}-{form}-")
 }
 
-/// Whether only the running user can change this.
+/// Whether only the running user, or root, can change this.
 fn private(path: &Path, metadata: &fs::Metadata) -> Result<(), CacheError> {
     let owner = metadata.uid();
-    if owner != geteuid().as_raw() {
+    if owner != geteuid().as_raw() && owner != 0 {
         return Err(CacheError::new(path, format!("belongs to user {owner}, not to the one who runs this")));
     }
     if metadata.mode() & 0o022 != 0 {
@@ -160,36 +179,36 @@ fn private(path: &Path, metadata: &fs::Metadata) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// The key of a folder, made now if there is none. Of several processes that make one at the same time, one wins.
-fn key(folder: &Path) -> Result<[u8; KEY], CacheError> {
-    let path = folder.join("key");
-    let fail = |what: io::Error| CacheError::new(&path, what);
-    if !path.exists() {
+/// The key in this file, made now if there is none. Of several processes that make one at the same time, one wins.
+fn key(path: &Path) -> Result<[u8; KEY], CacheError> {
+    let fail = |what: io::Error| CacheError::new(path, what);
+    if HAS_COMPILER && !path.exists() {
         let mut fresh = [0; KEY];
         let mut filled = 0;
         while let Some(rest) = fresh.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             filled += getrandom(rest, GetRandomFlags::empty()).map_err(|e| fail(e.into()))?;
         }
-        let temporary = temporary(folder, "key");
+        let temporary = temporary(path.parent().unwrap_or(Path::new(".")), "key");
         let written = create(&temporary).and_then(|mut file| file.write_all(&fresh).and_then(|()| file.sync_all()));
         // A link, and not a rename: it fails when somebody else was first.
-        let linked = written.and_then(|()| fs::hard_link(&temporary, &path));
+        let linked = written.and_then(|()| fs::hard_link(&temporary, path));
         let _ = fs::remove_file(&temporary);
         match linked {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(fail(e)),
             _ => {}
         }
     }
-    let metadata = fs::symlink_metadata(&path).map_err(fail)?;
-    private(&path, &metadata)?;
+    let metadata = fs::symlink_metadata(path).map_err(fail)?;
+    private(path, &metadata)?;
     if metadata.mode() & 0o044 != 0 {
-        return Err(CacheError::new(&path, "others than its owner may read it: remove it and all files beside it"));
+        return Err(CacheError::new(path, "others than its owner may read it: remove it and the code that it sealed"));
     }
-    let bytes = fs::read(&path).map_err(fail)?;
-    bytes.try_into().map_err(|_| CacheError::new(&path, "is no key: remove it and all files beside it"))
+    let bytes = fs::read(path).map_err(fail)?;
+    bytes.try_into().map_err(|_| CacheError::new(path, "is no key: remove it and the code that it sealed"))
 }
 
 /// Writes a file beside its place and renames it.
+#[cfg(feature = "compiler")]
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary(folder, name);
     let written = create(&temporary)
@@ -214,5 +233,5 @@ fn temporary(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!(".tmp-{}-{number}-{since}-{}", std::process::id(), name.get(..12).unwrap_or(name)))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "compiler"))]
 mod tests;

@@ -8,7 +8,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Engine, Facts, Sandbox,
+    Engine, Facts, HAS_COMPILER, Sandbox,
     cache::Form,
     snapshot::{NoSnapshot, Original},
 };
@@ -82,6 +82,11 @@ pub enum CodeError {
     /// More than [`MAX_MODULE_BYTES`].
     #[error("is too large: {0} bytes, the most is {MAX_MODULE_BYTES}")]
     TooLarge(usize),
+    /// It is not among the code that was compiled elsewhere, and this build cannot compile.
+    #[error(
+        "was not precompiled for this host: this build has no compiler; `sluice build --precompile` makes what it runs"
+    )]
+    NoCompiler,
     /// Valid in some WebAssembly, but not in what runs here.
     #[error("cannot be compiled: {0}")]
     Compile(String),
@@ -119,6 +124,10 @@ impl Code {
     /// # Errors
     /// As [`Code::compile`].
     pub fn compile_recording(engine: &Engine, bytes: &[u8]) -> Result<Self, CodeError> {
+        if !HAS_COMPILER {
+            let original = Err(NoSnapshot::new(&"this build has no compiler"));
+            return Ok(Self { original, ..Self::compile(engine, bytes)? });
+        }
         let digest = Digest::of(bytes);
         // It was rewritten once already, so it can be.
         if let Some(module) = engine.cache().and_then(|cache| cache.load(engine, digest, Form::Recording)) {
@@ -166,6 +175,12 @@ impl Code {
     }
 }
 
+#[cfg(not(feature = "compiler"))]
+fn module(_engine: &Engine, _bytes: &[u8]) -> Result<wasmtime::Module, CodeError> {
+    Err(CodeError::NoCompiler)
+}
+
+#[cfg(feature = "compiler")]
 fn module(engine: &Engine, bytes: &[u8]) -> Result<wasmtime::Module, CodeError> {
     wasmtime::Module::new(engine.wasmtime(), bytes).map_err(|e| CodeError::Compile(format!("{e:#}")))
 }

@@ -1,15 +1,8 @@
 //! The engine of the process: Wasmtime's configuration, the pool of instances and the ticker.
 
-use std::{
-    hash::{Hash, Hasher},
-    num::NonZeroUsize,
-    sync::Arc,
-};
+use std::{num::NonZeroUsize, sync::Arc};
 
-use sha2::{Digest, Sha256};
-use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
-};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::{
     Cache,
@@ -33,6 +26,9 @@ impl Default for EngineOptions {
         Self { max_guests: 512, max_memory: 4 << 30, max_stack: 512 << 10 }
     }
 }
+
+/// Whether this build can compile modules. One that cannot runs what was compiled elsewhere and sealed with its key.
+pub const HAS_COMPILER: bool = cfg!(feature = "compiler");
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +74,8 @@ impl Engine {
         self.cache.as_deref()
     }
 
-    /// Names what compiled code depends on beside the module: Wasmtime's version, its configuration, the CPU.
+    /// Names what compiled code depends on beside the module: Wasmtime's version, its configuration, the CPU. Empty where
+    /// nothing is compiled.
     pub(crate) fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -98,7 +95,17 @@ impl Engine {
     }
 }
 
+#[cfg(not(feature = "compiler"))]
+fn fingerprint(_engine: &wasmtime::Engine) -> String {
+    String::new()
+}
+
+#[cfg(feature = "compiler")]
 fn fingerprint(engine: &wasmtime::Engine) -> String {
+    use std::hash::{Hash, Hasher};
+
+    use sha2::{Digest, Sha256};
+
     /// Collects what is hashed, as the standard hasher promises nothing across versions.
     struct Collect(Sha256);
     impl Hasher for Collect {
@@ -131,10 +138,10 @@ fn config(options: &EngineOptions) -> Config {
         .max_unused_warm_slots(64);
 
     let mut c = Config::new();
-    c.strategy(Strategy::Cranelift)
-        .cranelift_opt_level(OptLevel::Speed)
-        // Epochs stop a guest for 1.19x of its run time where fuel costs 1.41x.
-        .epoch_interruption(true)
+    #[cfg(feature = "compiler")]
+    c.strategy(wasmtime::Strategy::Cranelift).cranelift_opt_level(wasmtime::OptLevel::Speed);
+    // Epochs stop a guest for 1.19x of its run time where fuel costs 1.41x.
+    c.epoch_interruption(true)
         .max_wasm_stack(options.max_stack)
         .wasm_backtrace_max_frames(NonZeroUsize::new(32))
         // Line numbers from DWARF cost 7 to 11 ms a trap; function names are enough.

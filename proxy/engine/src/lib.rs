@@ -22,7 +22,7 @@ mod ticker;
 pub use cache::{Cache, CacheError};
 pub use code::{Code, CodeError, Digest, MAX_MODULE_BYTES};
 pub use crash::{Crash, CrashKind, GuestExit};
-pub use engine::{Engine, EngineError, EngineOptions};
+pub use engine::{Engine, EngineError, EngineOptions, HAS_COMPILER};
 pub use facts::{Facts, Import, ImportKind};
 pub use limits::{Limits, MAX_TABLE, MemoryTotal, Refusal};
 pub use sandbox::{Inside, Sandbox};

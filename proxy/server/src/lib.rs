@@ -27,6 +27,7 @@ mod load;
 mod logging;
 mod normalize;
 mod outside;
+mod precompile;
 mod proxy;
 mod pump;
 mod relay;
@@ -45,4 +46,5 @@ mod watch;
 
 pub use check::{CheckReport, CheckedFilter, check};
 pub use load::{FilterProblem, RunError};
+pub use precompile::{Precompiled, precompile};
 pub use serve::run;

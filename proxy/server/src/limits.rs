@@ -72,17 +72,22 @@ fn cache(cache: &plan::Cache, file: &Path) -> Result<Option<Arc<Cache>>, RunErro
             set.map(|path| Path::new(&path).join(more))
         };
         // The first is what systemd sets for a service with `CacheDirectory=`.
-        from("CACHE_DIRECTORY", "").or_else(|| from("XDG_CACHE_HOME", "sluice")).or_else(|| from("HOME", ".cache/sluice"))
+        from("CACHE_DIRECTORY", "")
+            .or_else(|| from("XDG_CACHE_HOME", "sluice"))
+            .or_else(|| from("HOME", ".cache/sluice"))
     };
+    let key = cache.key.as_deref();
     match (&cache.path, usual()) {
-        (Some(path), _) => match Cache::open(path, cache.max) {
+        (Some(path), _) => match Cache::open(path, key, cache.max) {
             Ok(cache) => Ok(Some(Arc::new(cache))),
             Err(error) => Err(RunError::setup(file, Position::default(), format!("server.cache: {error}"))),
         },
-        (None, Some(path)) => Ok(match Cache::open(&path, cache.max) {
+        (None, Some(path)) => Ok(match Cache::open(&path, key, cache.max) {
             Ok(cache) => Some(Arc::new(cache)),
             Err(error) => {
-                tracing::warn!("modules are compiled at every start, as their code cannot be kept (`server.cache`): {error}");
+                tracing::warn!(
+                    "modules are compiled at every start, as their code cannot be kept (`server.cache`): {error}"
+                );
                 None
             }
         }),

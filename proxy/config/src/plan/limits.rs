@@ -30,6 +30,8 @@ pub struct Server {
 pub struct Cache {
     /// A folder; `None` is the user's folder for such things.
     pub path: Option<PathBuf>,
+    /// The key that they are sealed with; `None` is a file in the folder.
+    pub key: Option<PathBuf>,
     /// Most bytes of all of them (default 1GiB).
     pub max: u64,
 }

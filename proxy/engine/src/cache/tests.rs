@@ -11,7 +11,7 @@ const MODULE: &[u8] = b"(module (func (export \"f\") (result i32) i32.const 42))
 
 fn engine(folder: &Path) -> Engine {
     let options = EngineOptions { max_guests: 4, ..EngineOptions::default() };
-    let cache = Cache::open(folder, 1 << 20).expect("a folder");
+    let cache = Cache::open(folder, None, 1 << 20).expect("a folder");
     Engine::new(options).expect("an engine").with_cache(Some(cache.into()))
 }
 
@@ -72,11 +72,11 @@ fn what_is_damaged_is_compiled_again() {
 #[test]
 fn a_folder_that_others_can_write_to_is_refused() {
     let dir = TempDir::new().expect("a folder");
-    let refused = |folder: &Path| Cache::open(folder, 1).expect_err("it is not trusted").to_string();
+    let refused = |folder: &Path| Cache::open(folder, None, 1).expect_err("it is not trusted").to_string();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("set");
     assert!(refused(dir.path()).contains("others than its owner may write"));
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("set");
-    Cache::open(dir.path(), 1).expect("now it is");
+    Cache::open(dir.path(), None, 1).expect("now it is");
     let key = dir.path().join("key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("set");
     assert!(refused(dir.path()).contains("may read it"));
@@ -85,10 +85,10 @@ fn a_folder_that_others_can_write_to_is_refused() {
     assert!(refused(dir.path()).contains("is no key"));
     let file = dir.path().join("file");
     fs::write(&file, "").expect("written");
-    assert!(Cache::open(&file, 1).is_err());
+    assert!(Cache::open(&file, None, 1).is_err());
     let link = dir.path().join("link");
     symlink("/", &link).expect("a link");
-    assert!(Cache::open(&link, 1).is_err(), "a link may lead anywhere");
+    assert!(Cache::open(&link, None, 1).is_err(), "a link may lead anywhere");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn the_folder_stays_within_its_bounds_and_forgets_what_was_used_least() {
     Code::compile(&engine(dir.path()), &code(0)).expect("it compiles");
     let size = fs::metadata(&files(dir.path())[0]).expect("there").len();
     let engine = || {
-        let cache = Cache::open(dir.path(), 3 * size + size / 2).expect("a folder");
+        let cache = Cache::open(dir.path(), None, 3 * size + size / 2).expect("a folder");
         let options = EngineOptions { max_guests: 4, ..EngineOptions::default() };
         Engine::new(options).expect("an engine").with_cache(Some(cache.into()))
     };

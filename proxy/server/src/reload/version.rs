@@ -67,6 +67,11 @@ impl Recipe {
         self.digest == other.digest && settings(self) == settings(other)
     }
 
+    /// The file that its module was read from.
+    pub(crate) fn path(&self) -> PathBuf {
+        module_path(&self.settings.source)
+    }
+
     fn key(&self) -> (Digest, Isolation) {
         (self.digest, spec::isolation(&self.settings))
     }
@@ -181,8 +186,7 @@ fn configs(uses: &[Option<String>], own: &str) -> Vec<String> {
     configs
 }
 
-/// The file of a filter's module.
-pub(crate) fn module_path(source: &Source) -> PathBuf {
+fn module_path(source: &Source) -> PathBuf {
     match source {
         Source::Path(path) => path.clone(),
         Source::Build(folder) => {
