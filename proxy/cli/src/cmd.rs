@@ -1,5 +1,6 @@
 //! The commands, one file each: every one turns arguments into a result that is printed, and an exit status.
 
+mod ask;
 mod check;
 mod completions;
 mod inspect;
@@ -7,6 +8,8 @@ mod run;
 mod schema;
 
 use std::process::ExitCode;
+
+use sluice_server::Call;
 
 use crate::{args::Command, explain::Failure};
 
@@ -19,6 +22,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Run(config) => run::run(&config.config),
         Command::Check { config, output } => check::run(&config.config, output.json),
         Command::Inspect { file, policy, output } => inspect::run(&file, policy, output.json),
+        Command::Reload(process) => ask::run(&process, &Call::Reload),
+        Command::Rollback { filter, to, process } => ask::run(&process, &Call::Rollback { filter, to }),
         Command::Schema => schema::run(),
         Command::Completions { shell } => completions::run(shell),
     }

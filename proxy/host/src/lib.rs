@@ -71,4 +71,6 @@ pub use sluice_abi::{
     hostcalls::{EMSCRIPTEN, Hostcall},
     wasi as wasi_names,
 };
-pub use sluice_engine::{Cache, CacheError, Code, CodeError, Crash, CrashKind, Digest, EngineOptions, Facts, Import, ImportKind};
+pub use sluice_engine::{
+    Cache, CacheError, Code, CodeError, Crash, CrashKind, Digest, EngineOptions, Facts, Import, ImportKind,
+};

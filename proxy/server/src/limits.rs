@@ -72,7 +72,9 @@ fn cache(cache: &plan::Cache, file: &Path) -> Result<Option<Arc<Cache>>, RunErro
             set.map(|path| Path::new(&path).join(more))
         };
         // The first is what systemd sets for a service with `CacheDirectory=`.
-        from("CACHE_DIRECTORY", "").or_else(|| from("XDG_CACHE_HOME", "sluice")).or_else(|| from("HOME", ".cache/sluice"))
+        from("CACHE_DIRECTORY", "")
+            .or_else(|| from("XDG_CACHE_HOME", "sluice"))
+            .or_else(|| from("HOME", ".cache/sluice"))
     };
     match (&cache.path, usual()) {
         (Some(path), _) => match Cache::open(path, cache.max) {
@@ -82,7 +84,9 @@ fn cache(cache: &plan::Cache, file: &Path) -> Result<Option<Arc<Cache>>, RunErro
         (None, Some(path)) => Ok(match Cache::open(&path, cache.max) {
             Ok(cache) => Some(Arc::new(cache)),
             Err(error) => {
-                tracing::warn!("modules are compiled at every start, as their code cannot be kept (`server.cache`): {error}");
+                tracing::warn!(
+                    "modules are compiled at every start, as their code cannot be kept (`server.cache`): {error}"
+                );
                 None
             }
         }),

@@ -9,33 +9,35 @@ mod events;
 mod files;
 mod generation;
 mod history;
+mod times;
 mod version;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Weak, mpsc::SyncSender},
+    sync::{Arc, Weak},
 };
 
 use serde::Serialize;
 use sluice_config::Plan;
 use sluice_host::{Digest, Filter};
+use tokio::sync::oneshot;
 
 pub(crate) use self::{
     crew::compile_behind,
-    events::{Cause, Events, What},
+    events::{Cause, Event, Events, What},
     files::Files,
-    generation::{Generation, Loader, Stages},
-    history::Pins,
-    version::{Builder, Recipe, Version},
+    generation::{Generation, Loader, Stages, millis},
+    history::{History, Pins},
+    times::{BOUNDS, Spread, Times},
+    version::{Builder, Recipe, Version, module_path},
 };
 use self::{
     drain::{Drain, Given},
     events::FilterChange,
-    generation::millis,
-    history::History,
 };
 use crate::{
+    admin::{Status, View},
     certificates::Certificates,
     live::Live,
     load::RunError,
@@ -45,9 +47,9 @@ use crate::{
 /// What somebody wants of the thread.
 pub(crate) enum Ask {
     /// Read everything again.
-    Reload { cause: Cause, answer: Option<SyncSender<Answer>> },
+    Reload { cause: Cause, answer: Option<oneshot::Sender<Answer>> },
     /// Bring an earlier version of a filter back: the last one, or that whose digest begins like this.
-    Rollback { filter: String, to: Option<String>, client: String, answer: SyncSender<Answer> },
+    Rollback { filter: String, to: Option<String>, client: String, answer: oneshot::Sender<Answer> },
     /// A new version crashes too often.
     GoBack { from: Weak<Filter>, crashes: u64, requests: u64 },
 }
@@ -79,6 +81,7 @@ pub(crate) struct Reloader {
     live: Arc<Live>,
     certificates: Arc<Certificates>,
     events: Arc<Events>,
+    status: Arc<Status>,
     drain: Drain,
     watch: Watch<Ask>,
     /// What is watched.
@@ -101,18 +104,20 @@ impl Reloader {
         files: Files,
         live: Arc<Live>,
         certificates: Arc<Certificates>,
-        events: Arc<Events>,
+        status: Arc<Status>,
     ) -> std::io::Result<Self> {
         let reload = &serving.plan.reload;
         let options = Options { debounce: reload.debounce, poll: reload.poll, ..Options::default() };
         let watch = Watch::new(options);
+        let events = status.events.clone();
         let drain = Drain::start(live.clone(), events.clone(), watch.waker())?;
         let started = serving.plan.clone();
         let (pins, history) = (Pins::default(), History::default());
         let watched = BTreeSet::new();
         let mut new =
-            Self { loader, live, certificates, events, drain, watch, watched, started, serving, pins, history };
+            Self { loader, live, certificates, events, status, drain, watch, watched, started, serving, pins, history };
         new.watch_over(files, true);
+        new.show();
         new.events.record(What::Swapped {
             generation: new.serving.site.generation,
             cause: Cause::Start,
@@ -223,6 +228,7 @@ impl Reloader {
             filters: filters.iter().map(|change| (change.filter.clone(), change.after.clone())).collect(),
             total_ms: self.serving.stages.total_ms,
         };
+        self.show();
         let Generation { site, versions, .. } = before;
         // What is left of these filters belongs to the old site, whose end is elsewhere.
         drop(versions);
@@ -235,6 +241,12 @@ impl Reloader {
         });
         self.drain.give(Given::Old { site, reload });
         swapped
+    }
+
+    /// Lets the admin listener show what serves now.
+    fn show(&self) {
+        let before = self.status.view.load();
+        self.status.view.store(Arc::new(View::of(&self.serving, &self.pins, &self.history, &before)));
     }
 
     fn refuse(&self, cause: Cause, error: &RunError) -> Refusal {
@@ -262,9 +274,11 @@ impl Reloader {
             p.listeners.iter().map(|l| (l.address, l.tls.is_some(), l.h2c, l.tcp.is_some())).collect::<Vec<_>>()
         };
         let (server, started) = (&plan.server, &self.started.server);
+        let address = |p: &Plan| p.admin.as_ref().map(|admin| admin.address);
         let watch = |p: &Plan| (p.reload.watch, p.reload.debounce, p.reload.poll);
         let stays = [
             ("listeners", sockets(plan) != sockets(&self.started)),
+            ("admin", address(plan) != address(&self.started)),
             ("telemetry", plan.telemetry != self.started.telemetry),
             ("reload.watch, debounce or poll", watch(plan) != watch(&self.started)),
             ("server.workers", server.workers != started.workers),
@@ -279,10 +293,10 @@ impl Reloader {
     }
 }
 
-fn tell(answer: Option<SyncSender<Answer>>, came: Answer) {
+fn tell(answer: Option<oneshot::Sender<Answer>>, came: Answer) {
     if let Some(answer) = answer {
         // Whoever asked may have gone.
-        let _ = answer.try_send(came);
+        let _ = answer.send(came);
     }
 }
 
