@@ -57,9 +57,12 @@ fn serving_version_1(more: &str) -> Proxy {
     swap::serving_version_1(more, "reload: { debounce: 10ms }\nadmin: { address: \"127.0.0.1:0\" }\n")
 }
 
-/// Puts the next version there and waits until it serves.
+/// Puts the next version there and waits until it serves and is shown.
 fn swap_to(proxy: &Proxy, version: &str) {
+    let admin = Admin::of(proxy);
+    let generation = || admin.get("/filters").json()["generation"].as_u64();
+    let before = generation();
     swap::version::put(proxy.dir.path(), &swap::version::Version::new(version));
-    let mut client = proxy.client();
-    while swap::version::version_of(&mut client) != version {}
+    while generation() == before {}
+    assert_eq!(swap::version::version_of(&mut proxy.client()), version);
 }

@@ -117,7 +117,7 @@ impl Reloader {
         let mut new =
             Self { loader, live, certificates, events, status, drain, watch, watched, started, serving, pins, history };
         new.watch_over(files, true);
-        new.show();
+        new.status.view.store(new.view());
         new.events.record(What::Swapped {
             generation: new.serving.site.generation,
             cause: Cause::Start,
@@ -207,8 +207,6 @@ impl Reloader {
     fn swap(&mut self, next: Generation, cause: Cause) -> Swapped {
         let before = std::mem::replace(&mut self.serving, next);
         let reload = self.serving.plan.reload.clone();
-        self.certificates.exchange(&self.serving.plan, &self.serving.keys);
-        self.live.swap(self.serving.site.clone());
         let filters = changes(&before.versions, &self.serving.versions);
         let brought_back = matches!(cause, Cause::Rollback { .. } | Cause::Crashes { .. });
         for version in &before.versions {
@@ -216,6 +214,10 @@ impl Reloader {
                 self.history.retire(version, reload.keep);
             }
         }
+        let view = self.view();
+        self.certificates.exchange(&self.serving.plan, &self.serving.keys);
+        self.live.swap(self.serving.site.clone());
+        self.status.view.store(view);
         for version in &self.serving.versions {
             let replaces = before.versions.iter().any(|v| v.name() == version.name() && !Arc::ptr_eq(v, version));
             if replaces && !brought_back && reload.rollback.crashes > 0 {
@@ -228,7 +230,6 @@ impl Reloader {
             filters: filters.iter().map(|change| (change.filter.clone(), change.after.clone())).collect(),
             total_ms: self.serving.stages.total_ms,
         };
-        self.show();
         let Generation { site, versions, .. } = before;
         // What is left of these filters belongs to the old site, whose end is elsewhere.
         drop(versions);
@@ -243,10 +244,9 @@ impl Reloader {
         swapped
     }
 
-    /// Lets the admin listener show what serves now.
-    fn show(&self) {
-        let before = self.status.view.load();
-        self.status.view.store(Arc::new(View::of(&self.serving, &self.pins, &self.history, &before)));
+    /// What the admin listener shows of the generation that serves.
+    fn view(&self) -> Arc<View> {
+        Arc::new(View::of(&self.serving, &self.pins, &self.history, &self.status.view.load()))
     }
 
     fn refuse(&self, cause: Cause, error: &RunError) -> Refusal {

@@ -162,5 +162,5 @@ fn an_address_that_is_taken_is_an_error_that_names_the_line() {
     let address = taken.local_addr().unwrap();
     let said = Proxy::refused(&chain_yaml(&[], None, &format!("\nadmin:\n  address: {address}\n")));
     assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
-    assert!(said.contains("sluice.yaml:6:") && said.contains("another program listens there"), "{said}");
+    assert!(said.contains("sluice.yaml:7:3") && said.contains("another program listens there"), "{said}");
 }

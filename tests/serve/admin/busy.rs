@@ -35,7 +35,7 @@ fn large(number: usize) -> Vec<u8> {
 #[test]
 fn it_answers_while_filters_compile_and_the_workers_are_saturated() {
     let dir = TempDir::new().unwrap();
-    let small = "(module (func (export \"proxy_abi_version_0_2_1\")))";
+    let small = "(module (memory (export \"memory\") 1) (func (export \"proxy_abi_version_0_2_1\")))";
     let names: Vec<_> = (0..FILTERS).map(|n| (format!("f{n}"), format!("DIR/f{n}.wasm"))).collect();
     for n in 0..FILTERS {
         fs::write(dir.path().join(format!("f{n}.wasm")), wat::parse_str(small).unwrap()).unwrap();
