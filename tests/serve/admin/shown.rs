@@ -107,7 +107,7 @@ fn metrics_are_read_by_a_strict_reader_and_rise() {
     for (key, value) in [
         (r#"sluice_filter_invocations_total{filter="v",phase="request_headers"}"#, 3.0),
         (r#"sluice_filter_cpu_seconds_count{filter="v",phase="request_headers"}"#, 3.0),
-        (r#"sluice_filter_cpu_seconds_bucket{le="+Inf",filter="v",phase="request_headers"}"#, 3.0),
+        (r#"sluice_filter_cpu_seconds_bucket{filter="v",phase="request_headers",le="+Inf"}"#, 3.0),
         (r#"sluice_filter_traps_total{filter="c",kind="trap"}"#, 1.0),
         (r#"sluice_filter_exchanges_total{filter="v"}"#, 3.0),
         (r#"sluice_filter_quarantined{filter="v"}"#, 0.0),
