@@ -36,18 +36,20 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
 
 /// `local` is the address that was connected to. On loopback a foreign name is refused for everything: it is how a page
 /// whose name was made to mean 127.0.0.1 would read what is here. Elsewhere whoever reaches us by a name of their
-/// choice may read, and change nothing.
+/// choice may read, and order nothing.
 fn refusal(method: &Method, headers: &HeaderMap, local: IpAddr) -> Option<&'static str> {
-    let changes = !method.is_safe();
+    if method.is_safe() && !local.is_loopback() {
+        return None;
+    }
     let only = |name| {
         let mut all = headers.get_all(name).iter();
         all.next().filter(|_| all.next().is_none()).and_then(|value: &HeaderValue| value.to_str().ok())
     };
     let host = only(HOST).and_then(|host| host.parse::<Authority>().ok());
-    if (changes || local.is_loopback()) && !host.as_ref().is_some_and(|host| is_own(host, local)) {
+    if !host.as_ref().is_some_and(|host| is_own(host, local)) {
         return Some("the Host header names neither loopback nor the address of this listener");
     }
-    if changes && headers.contains_key(ORIGIN) {
+    if headers.contains_key(ORIGIN) {
         let origin = only(ORIGIN).and_then(|origin| origin.strip_prefix("http://")?.parse::<Authority>().ok());
         if origin.is_none() || origin != host {
             return Some("the request comes from a page of another site (Origin)");
@@ -86,7 +88,8 @@ mod tests {
             assert!(!post(&[("host", "localhost:9901"), ("origin", origin)]), "{origin}");
         }
         assert!(!post(&[("host", "localhost"), ("origin", "http://localhost"), ("origin", "http://localhost")]));
-        assert!(allowed(Method::GET, "127.0.0.1", &[("host", "localhost"), ("origin", "http://evil.example")]));
+        assert!(allowed(Method::GET, "127.0.0.1", &[("host", "localhost")]));
+        assert!(!allowed(Method::GET, "127.0.0.1", &[("host", "localhost"), ("origin", "http://evil.example")]));
         assert!(!allowed(Method::GET, "127.0.0.1", &[("host", "rebound.example")]));
     }
 
