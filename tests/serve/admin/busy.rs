@@ -11,7 +11,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Admin, exposition::Exposition};
-use crate::harness::{Proxy, chain_yaml};
+use crate::{
+    harness::{Proxy, chain_yaml},
+    swap::version::Version,
+};
 
 const FILTERS: usize = 64;
 
@@ -35,10 +38,10 @@ fn large(number: usize) -> Vec<u8> {
 #[test]
 fn it_answers_while_filters_compile_and_the_workers_are_saturated() {
     let dir = TempDir::new().unwrap();
-    let small = "(module (memory (export \"memory\") 1) (func (export \"proxy_abi_version_0_2_1\")))";
+    let small = Version::new("1").module();
     let names: Vec<_> = (0..FILTERS).map(|n| (format!("f{n}"), format!("DIR/f{n}.wasm"))).collect();
     for n in 0..FILTERS {
-        fs::write(dir.path().join(format!("f{n}.wasm")), wat::parse_str(small).unwrap()).unwrap();
+        fs::write(dir.path().join(format!("f{n}.wasm")), &small).unwrap();
     }
     let chain: Vec<_> = names.iter().map(|(name, path)| (name.as_str(), path.as_str(), "")).collect();
     let extra = "reload: { watch: false }\nadmin: { address: \"127.0.0.1:0\" }\nserver: { cache: off, workers: 2 }\n";

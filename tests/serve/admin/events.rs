@@ -88,7 +88,8 @@ fn what_happens_is_told_with_its_cause_and_its_digests() {
         assert!(swapped["stages"][stage].is_f64(), "{swapped}");
     }
 
-    fs::write(proxy.dir.path().join("v.wasm"), "nonsense").unwrap();
+    fs::write(proxy.dir.path().join("nonsense"), "nonsense").unwrap();
+    fs::rename(proxy.dir.path().join("nonsense"), proxy.dir.path().join("v.wasm")).unwrap();
     let refused = stream.next_of("refused");
     assert_eq!((&refused["generation"], &refused["cause"]["kind"]), (&2.into(), &"files".into()));
     assert!(refused["error"].as_str().unwrap().contains("is not a WebAssembly module"), "{refused}");
