@@ -52,7 +52,7 @@ fn every_file_is_served() {
         assert_eq!(proxy.wait().code(), Some(0), "{name}");
         served.push(name);
     }
-    assert!(served.len() >= 9, "{served:?}");
+    assert!(served.len() >= 13, "{served:?}");
 }
 
 #[test]

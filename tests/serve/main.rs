@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod admin;
 mod behind_head;
 mod bodies;
 mod callouts;

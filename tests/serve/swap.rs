@@ -3,7 +3,7 @@
 mod files;
 mod long;
 mod rollback;
-mod version;
+pub mod version;
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use self::version::{Version, put, version_of};
 use crate::harness::{Client, Origin, Proxy, Reply, chain_yaml};
 
 /// Version 1 of a filter that says its version, served from `DIR/v.wasm`.
-fn serving_version_1(more: &str, extra: &str) -> Proxy {
+pub fn serving_version_1(more: &str, extra: &str) -> Proxy {
     let dir = TempDir::new().unwrap();
     put(dir.path(), &Version::new("1"));
     Proxy::start_in(dir, &chain_yaml(&[("v", "DIR/v.wasm", more)], None, extra))

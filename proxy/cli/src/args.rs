@@ -1,6 +1,6 @@
 //! The command line as it is written: commands, options, help and examples. What they do stands in `cmd/`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -89,6 +89,32 @@ Whoever has the key can have that host run any machine code: keep it where only 
         key: Option<PathBuf>,
     },
 
+    /// Have a process that serves read its configuration again, as SIGHUP does
+    #[command(after_help = "Examples:
+  sluice reload -c sluice.yaml
+  sluice reload --admin 127.0.0.1:9901
+
+The answer comes when the new generation serves, or says why it does not; then the old one goes on.
+Exit status: 0 when it serves, 1 when not.")]
+    Reload(Process),
+
+    /// Have a process that serves bring an earlier version of a filter back
+    #[command(after_help = "Examples:
+  sluice rollback hello -c sluice.yaml
+  sluice rollback hello --to 3f5a --admin 127.0.0.1:9901
+
+The version stays until the filter's files change once more. `GET /filters` of the admin listener says which there are.
+Exit status: 0 when it serves, 1 when not.")]
+    Rollback {
+        /// The filter's name
+        filter: String,
+        /// The beginning of the version's digest; without it the last version before the one that serves
+        #[arg(long, value_name = "DIGEST")]
+        to: Option<String>,
+        #[command(flatten)]
+        process: Process,
+    },
+
     /// Print the JSON Schema of the configuration file
     #[command(after_help = "Examples:
   sluice schema > sluice.schema.json
@@ -114,6 +140,17 @@ pub(crate) struct ConfigFile {
     /// The configuration file
     #[arg(short, long = "config", value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// Which process.
+#[derive(Args)]
+pub(crate) struct Process {
+    /// The configuration file that it serves, which says where its admin listener is
+    #[arg(short, long, value_name = "FILE", conflicts_with = "admin")]
+    pub(crate) config: Option<PathBuf>,
+    /// The address of its admin listener
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
+    pub(crate) admin: SocketAddr,
 }
 
 /// How a result is printed.

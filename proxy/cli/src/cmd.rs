@@ -1,5 +1,6 @@
 //! The commands, one file each: every one turns arguments into a result that is printed, and an exit status.
 
+mod ask;
 mod build;
 mod check;
 mod completions;
@@ -8,6 +9,8 @@ mod run;
 mod schema;
 
 use std::process::ExitCode;
+
+use sluice_server::Call;
 
 use crate::{args::Command, explain::Failure};
 
@@ -21,6 +24,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Check { config, output } => check::run(&config.config, output.json),
         Command::Inspect { file, policy, output } => inspect::run(&file, policy, output.json),
         Command::Build { precompile: _, config, into, key } => build::run(&config.config, &into, key.as_deref()),
+        Command::Reload(process) => ask::run(&process, &Call::Reload),
+        Command::Rollback { filter, to, process } => ask::run(&process, &Call::Rollback { filter, to }),
         Command::Schema => schema::run(),
         Command::Completions { shell } => completions::run(shell),
     }

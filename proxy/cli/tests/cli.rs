@@ -48,7 +48,7 @@ fn guest(path: &str) -> String {
 #[test]
 fn help_has_examples_and_no_colour_in_a_pipe() {
     let help = good(&["--help"]);
-    for command in ["run", "check", "inspect", "schema", "completions"] {
+    for command in ["run", "check", "inspect", "reload", "rollback", "schema", "completions"] {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
         let help = good(&[command, "--help"]);
         assert!(help.contains("Examples:\n  ") && help.contains(&format!("sluice {command}")), "{help}");
@@ -244,4 +244,29 @@ fn a_module_that_is_no_filter_is_still_described() {
     bytes.truncate(8);
     std::fs::write(&file, &bytes).unwrap();
     assert!(good(&["inspect", &file.display().to_string()]).contains("nothing"));
+}
+
+#[test]
+fn a_process_that_is_not_there_cannot_be_asked() {
+    let failed = |arguments: &[&str], words: &str| {
+        let output = sluice(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(output.stdout.is_empty() && stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
+    };
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    drop(socket);
+    failed(&["reload", "--admin", &address], "error: nobody answers on 127.0.0.1:");
+    failed(&["rollback", "hello", "--admin", &address], "error: nobody answers on 127.0.0.1:");
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("sluice.yaml");
+    let base =
+        "listeners: [{ address: \"127.0.0.1:0\" }]\nupstreams: { e: { builtin: echo } }\nroutes: [{ upstream: e }]\n";
+    std::fs::write(&file, base).unwrap();
+    failed(&["reload", "-c", &file.display().to_string()], "`admin` is off: there is nobody to ask");
+    std::fs::write(&file, format!("{base}admin: {{ address: \"127.0.0.1:0\" }}\n")).unwrap();
+    failed(&["rollback", "hello", "-c", &file.display().to_string()], "sluice.yaml:4:");
+    assert_eq!(sluice(&["reload", "--admin", "localhost"]).status.code(), Some(2));
+    assert_eq!(sluice(&["reload", "--admin", &address, "-c", "x"]).status.code(), Some(2));
+    assert_eq!(sluice(&["rollback"]).status.code(), Some(2));
 }

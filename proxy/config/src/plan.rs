@@ -383,8 +383,10 @@ impl Default for PathMatch {
 /// The admin listener.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Address to bind.
+    /// Address to bind; port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Position of the section.
+    pub at: Position,
 }
 
 /// Logs, traces and the access log.

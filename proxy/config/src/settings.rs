@@ -130,7 +130,7 @@ impl Shape for Admin {
             return cx.mismatch(node, &Self::title(), "write `{ address: \"127.0.0.1:9901\" }`");
         }
         let parts = AdminParts::read(node, cx)?;
-        Some(Self(Some(plan::Admin { address: parts.address.0 })))
+        Some(Self(Some(plan::Admin { address: parts.address.0, at: parts.at })))
     }
 }
 

@@ -3,6 +3,7 @@
 //! The only crate that names Pingora. [`run`] serves a configuration, [`check`] loads it without serving.
 
 mod access_log;
+mod admin;
 mod answer;
 mod build;
 mod callout;
@@ -44,6 +45,7 @@ mod tcp;
 mod upstream;
 mod watch;
 
+pub use admin::{Call, address as admin_address, ask};
 pub use check::{CheckReport, CheckedFilter, check};
 pub use load::{FilterProblem, RunError};
 pub use precompile::{Precompiled, precompile};

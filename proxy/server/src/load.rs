@@ -1,6 +1,6 @@
 //! From a configuration file to a plan, and all that can go wrong on the way to serving it.
 
-use std::{fmt, path::Path};
+use std::{fmt, net::SocketAddr, path::Path};
 
 use sluice_config::{Errors, Plan, Position, Source, parse, plan};
 
@@ -99,6 +99,17 @@ impl RunError {
         Self::Setup { at: Place::new(file, at), message: message.into(), help: None }
     }
 
+    /// An address that cannot be listened on.
+    pub(crate) fn address(file: &Path, at: Position, address: SocketAddr, error: &std::io::Error) -> Self {
+        Self::Setup {
+            at: Place::new(file, at),
+            message: format!("cannot listen on {address}: {error}"),
+            help: (error.kind() == std::io::ErrorKind::AddrInUse).then(|| {
+                "another program listens there; stop it or choose another port (0 takes any free one)".to_owned()
+            }),
+        }
+    }
+
     pub(crate) fn upstream(file: &Path, upstream: &plan::Upstream, error: &UpstreamError) -> Self {
         Self::setup(file, upstream.at, format!("upstream `{}`: {error}", upstream.name))
     }
@@ -119,9 +130,6 @@ pub(crate) fn plan(file: &Path, files: &Files) -> Result<Plan, RunError> {
 pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |text: &str| warnings.push(text.to_owned());
-    if plan.admin.is_some() {
-        warn("`admin` is read, but this version has no admin listener yet");
-    }
     if plan.telemetry.otlp.is_some() {
         warn("`telemetry.otlp` is read, but this version exports no traces yet");
     }

@@ -149,7 +149,7 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// Fills a buffer from the kernel; it can only be short while the machine boots, and is asked again then.
-fn fill_random(buffer: &mut [u8]) {
+pub(crate) fn fill_random(buffer: &mut [u8]) {
     let mut rest = buffer;
     while !rest.is_empty() {
         match getrandom(&mut *rest, GetRandomFlags::empty()) {

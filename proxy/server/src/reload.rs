@@ -9,33 +9,35 @@ mod events;
 mod files;
 mod generation;
 mod history;
+mod times;
 mod version;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Weak, mpsc::SyncSender},
+    sync::{Arc, Weak},
 };
 
 use serde::Serialize;
 use sluice_config::Plan;
 use sluice_host::{Digest, Filter};
+use tokio::sync::oneshot;
 
 pub(crate) use self::{
     crew::compile_behind,
-    events::{Cause, Events, What},
+    events::{Cause, Event, Events, What},
     files::Files,
-    generation::{Generation, Loader, Stages},
-    history::Pins,
-    version::{Builder, Recipe, Version},
+    generation::{Generation, Loader, Stages, millis},
+    history::{History, Pins},
+    times::{BOUNDS, Spread, Times},
+    version::{Builder, Recipe, Version, module_path},
 };
 use self::{
     drain::{Drain, Given},
     events::FilterChange,
-    generation::millis,
-    history::History,
 };
 use crate::{
+    admin::{Status, View},
     certificates::Certificates,
     live::Live,
     load::RunError,
@@ -45,9 +47,9 @@ use crate::{
 /// What somebody wants of the thread.
 pub(crate) enum Ask {
     /// Read everything again.
-    Reload { cause: Cause, answer: Option<SyncSender<Answer>> },
+    Reload { cause: Cause, answer: Option<oneshot::Sender<Answer>> },
     /// Bring an earlier version of a filter back: the last one, or that whose digest begins like this.
-    Rollback { filter: String, to: Option<String>, client: String, answer: SyncSender<Answer> },
+    Rollback { filter: String, to: Option<String>, client: String, answer: oneshot::Sender<Answer> },
     /// A new version crashes too often.
     GoBack { from: Weak<Filter>, crashes: u64, requests: u64 },
 }
@@ -79,6 +81,7 @@ pub(crate) struct Reloader {
     live: Arc<Live>,
     certificates: Arc<Certificates>,
     events: Arc<Events>,
+    status: Arc<Status>,
     drain: Drain,
     watch: Watch<Ask>,
     /// What is watched.
@@ -101,18 +104,20 @@ impl Reloader {
         files: Files,
         live: Arc<Live>,
         certificates: Arc<Certificates>,
-        events: Arc<Events>,
+        status: Arc<Status>,
     ) -> std::io::Result<Self> {
         let reload = &serving.plan.reload;
         let options = Options { debounce: reload.debounce, poll: reload.poll, ..Options::default() };
         let watch = Watch::new(options);
+        let events = status.events.clone();
         let drain = Drain::start(live.clone(), events.clone(), watch.waker())?;
         let started = serving.plan.clone();
         let (pins, history) = (Pins::default(), History::default());
         let watched = BTreeSet::new();
         let mut new =
-            Self { loader, live, certificates, events, drain, watch, watched, started, serving, pins, history };
+            Self { loader, live, certificates, events, status, drain, watch, watched, started, serving, pins, history };
         new.watch_over(files, true);
+        new.status.view.store(new.view());
         new.events.record(What::Swapped {
             generation: new.serving.site.generation,
             cause: Cause::Start,
@@ -202,8 +207,6 @@ impl Reloader {
     fn swap(&mut self, next: Generation, cause: Cause) -> Swapped {
         let before = std::mem::replace(&mut self.serving, next);
         let reload = self.serving.plan.reload.clone();
-        self.certificates.exchange(&self.serving.plan, &self.serving.keys);
-        self.live.swap(self.serving.site.clone());
         let filters = changes(&before.versions, &self.serving.versions);
         let brought_back = matches!(cause, Cause::Rollback { .. } | Cause::Crashes { .. });
         for version in &before.versions {
@@ -211,6 +214,10 @@ impl Reloader {
                 self.history.retire(version, reload.keep);
             }
         }
+        let view = self.view();
+        self.certificates.exchange(&self.serving.plan, &self.serving.keys);
+        self.live.swap(self.serving.site.clone());
+        self.status.view.store(view);
         for version in &self.serving.versions {
             let replaces = before.versions.iter().any(|v| v.name() == version.name() && !Arc::ptr_eq(v, version));
             if replaces && !brought_back && reload.rollback.crashes > 0 {
@@ -235,6 +242,11 @@ impl Reloader {
         });
         self.drain.give(Given::Old { site, reload });
         swapped
+    }
+
+    /// What the admin listener shows of the generation that serves.
+    fn view(&self) -> Arc<View> {
+        Arc::new(View::of(&self.serving, &self.pins, &self.history, &self.status.view.load()))
     }
 
     fn refuse(&self, cause: Cause, error: &RunError) -> Refusal {
@@ -262,9 +274,11 @@ impl Reloader {
             p.listeners.iter().map(|l| (l.address, l.tls.is_some(), l.h2c, l.tcp.is_some())).collect::<Vec<_>>()
         };
         let (server, started) = (&plan.server, &self.started.server);
+        let address = |p: &Plan| p.admin.as_ref().map(|admin| admin.address);
         let watch = |p: &Plan| (p.reload.watch, p.reload.debounce, p.reload.poll);
         let stays = [
             ("listeners", sockets(plan) != sockets(&self.started)),
+            ("admin", address(plan) != address(&self.started)),
             ("telemetry", plan.telemetry != self.started.telemetry),
             ("reload.watch, debounce or poll", watch(plan) != watch(&self.started)),
             ("server.workers", server.workers != started.workers),
@@ -279,10 +293,10 @@ impl Reloader {
     }
 }
 
-fn tell(answer: Option<SyncSender<Answer>>, came: Answer) {
+fn tell(answer: Option<oneshot::Sender<Answer>>, came: Answer) {
     if let Some(answer) = answer {
         // Whoever asked may have gone.
-        let _ = answer.try_send(came);
+        let _ = answer.send(came);
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -27,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     access_log::AccessLog,
+    admin::{self, Status},
     certificates::{Certificate, Certificates},
     context::IN_FLIGHT,
     limits,
@@ -62,7 +60,11 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     };
     reload::compile_behind();
     let machine = machine(logging::for_filters(plan.telemetry.log_level), file)?;
-    let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map_err(RunError::Host)?;
+    let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map(Arc::new).map_err(RunError::Host)?;
+    let status = Arc::new(Status::new(host.clone()));
+    if let Some(listener) = &plan.admin {
+        admin::start(listener, file, status.clone())?;
+    }
     let loader = Loader { file: file.to_owned(), host, machine, shards: workers };
     let serving = loader.load(1, None, &files, &mut Pins::default())?;
     let plan = serving.plan.clone();
@@ -72,9 +74,10 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let claims = claims(&plan, file)?;
     let certificates = Arc::new(Certificates::new(&serving.plan, &serving.keys));
     let server = server(&plan, &claims, &certificates, file, workers, &live, &log)?;
-    let reloader = Reloader::new(loader, serving, files, live.clone(), certificates, Arc::default());
+    let reloader = Reloader::new(loader, serving, files, live.clone(), certificates, status.clone());
     let reloader = reloader.map_err(|e| no_thread(file, &e))?;
     let waker = reloader.waker();
+    status.can_be_asked(waker.clone());
     spawn(file, "sluice-reload", move || reloader.run())?;
     spawn(file, "sluice-signals", move || reload_on_signal(&waker))?;
     spawn(file, "sluice-resolve", move || resolve_for_ever(&live))?;
@@ -82,9 +85,9 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let summary = format!("{} filters, {} routes, {workers} workers", plan.filters.len(), plan.routes.len());
     let schemes: Vec<_> = plan.listeners.iter().map(scheme).collect();
     let name = file.display().to_string();
-    spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name))?;
-    let stopping = Arc::new(AtomicBool::new(false));
-    let watch = Signals { stopping: stopping.clone(), grace, log: log.clone() };
+    let ready = status.clone();
+    spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name, &ready))?;
+    let watch = Signals { status, grace, log: log.clone() };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
     log.flush();
     Ok(())
@@ -104,11 +107,11 @@ pub(crate) fn machine(level: sluice_host::LogLevel, file: &Path) -> Result<Arc<M
     Machine::new(level).map(Arc::new).map_err(|e| no_thread(file, &e))
 }
 
-fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
+pub(crate) fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
     thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(|e| no_thread(file, &e))
 }
 
-fn no_thread(file: &Path, error: &std::io::Error) -> RunError {
+pub(crate) fn no_thread(file: &Path, error: &std::io::Error) -> RunError {
     RunError::setup(file, sluice_config::Position::default(), format!("cannot start a thread: {error}"))
 }
 
@@ -116,20 +119,12 @@ fn no_thread(file: &Path, error: &std::io::Error) -> RunError {
 fn claims(plan: &Plan, file: &Path) -> Result<Vec<Claim>, RunError> {
     plan.listeners
         .iter()
-        .map(|l| {
-            Claim::new(l.address).map_err(|e| RunError::Setup {
-                at: load::Place::new(file, l.at),
-                message: format!("cannot listen on {}: {e}", l.address),
-                help: (e.kind() == std::io::ErrorKind::AddrInUse).then(|| {
-                    "another program listens there; stop it or choose another port (0 takes any free one)".to_owned()
-                }),
-            })
-        })
+        .map(|l| Claim::new(l.address).map_err(|e| RunError::address(file, l.at, l.address, &e)))
         .collect()
 }
 
 /// Says that it serves, once it does.
-fn announce(claims: &[Claim], schemes: &[&str], summary: &str, file: &str) {
+fn announce(claims: &[Claim], schemes: &[&str], summary: &str, file: &str, status: &Status) {
     for (claim, scheme) in claims.iter().zip(schemes) {
         if !claim.wait() {
             tracing::error!("nobody listens on {} although it was asked for", claim.address);
@@ -137,6 +132,7 @@ fn announce(claims: &[Claim], schemes: &[&str], summary: &str, file: &str) {
         }
         tracing::info!("serving {scheme}://{}", claim.address);
     }
+    status.listening.store(true, Ordering::Relaxed);
     tracing::info!("ready: {summary}; Ctrl-C stops, SIGHUP loads {file} again");
 }
 
@@ -248,7 +244,7 @@ fn resolve_for_ever(live: &Live) {
 
 /// SIGINT and SIGTERM begin the end: no new connections, requests in flight finish, then the process ends with 0.
 struct Signals {
-    stopping: Arc<AtomicBool>,
+    status: Arc<Status>,
     grace: Duration,
     log: AccessLog,
 }
@@ -268,7 +264,7 @@ impl ShutdownSignalWatch for Signals {
             in_flight = IN_FLIGHT.load(Ordering::Relaxed),
             "stopping: no new connections, requests in flight may finish"
         );
-        if !self.stopping.swap(true, Ordering::SeqCst) {
+        if !self.status.stopping.swap(true, Ordering::SeqCst) {
             let (grace, log) = (self.grace, self.log.clone());
             // Pingora would sleep through the whole grace period even when nothing is left to wait for.
             let _ = thread::Builder::new().name("sluice-drain".into()).spawn(move || drain(grace, &log));

@@ -94,6 +94,13 @@ impl Proxy {
         Client::connect(self.addresses[0])
     }
 
+    /// Where its admin listener is.
+    pub fn admin(&self) -> SocketAddr {
+        let log = self.log();
+        let address = log.lines().find_map(|l| l.split("admin on http://").nth(1));
+        address.expect("it has an admin listener").trim().parse().unwrap()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

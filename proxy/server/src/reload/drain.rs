@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::Ordering::Relaxed,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -33,8 +33,7 @@ pub(crate) enum Given {
 /// The way to the thread.
 pub(crate) struct Drain {
     thread: Sender<Given>,
-    /// Generations that still serve their last requests.
-    pub(crate) draining: Arc<AtomicUsize>,
+    events: Arc<Events>,
 }
 
 /// An old generation.
@@ -61,15 +60,14 @@ impl Drain {
     /// The system gives no thread.
     pub(crate) fn start(live: Arc<Live>, events: Arc<Events>, waker: Waker<Ask>) -> std::io::Result<Self> {
         let (thread, given) = channel();
-        let draining = Arc::<AtomicUsize>::default();
-        let worker = Worker { live, events, waker, old: Vec::new(), new: Vec::new(), draining: draining.clone() };
+        let worker = Worker { live, events: events.clone(), waker, old: Vec::new(), new: Vec::new() };
         thread::Builder::new().name("sluice-drain".into()).spawn(move || worker.run(&given))?;
-        Ok(Self { thread, draining })
+        Ok(Self { thread, events })
     }
 
     pub(crate) fn give(&self, given: Given) {
         if matches!(given, Given::Old { .. }) {
-            self.draining.fetch_add(1, Relaxed);
+            self.events.counts.draining.fetch_add(1, Relaxed);
         }
         // The thread ends with the process.
         let _ = self.thread.send(given);
@@ -82,7 +80,6 @@ struct Worker {
     waker: Waker<Ask>,
     old: Vec<Old>,
     new: Vec<New>,
-    draining: Arc<AtomicUsize>,
 }
 
 impl Worker {
@@ -132,7 +129,7 @@ impl Worker {
         for old in self.old.extract_if(.., ended).collect::<Vec<_>>() {
             let (generation, after_ms, requests) = (old.site.generation, millis(old.since.elapsed()), old.requests);
             drop(old);
-            self.draining.fetch_sub(1, Relaxed);
+            self.events.counts.draining.fetch_sub(1, Relaxed);
             self.events.record(What::Drained { generation, after_ms, requests });
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::SystemTime,
 };
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use super::Stages;
+use super::{Stages, Times};
 
 /// Events that are kept.
 const KEPT: usize = 1000;
@@ -83,12 +83,16 @@ pub(crate) struct FilterChange {
     pub(crate) start_ms: f64,
 }
 
-/// How often things happened since the process began.
+/// How often things happened since the process began to serve.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) swapped: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) rolled_back: AtomicU64,
+    /// Generations that still serve their last requests.
+    pub(crate) draining: AtomicUsize,
+    /// How long the steps to each swap took.
+    pub(crate) times: Mutex<Times>,
 }
 
 /// The events of this process.
@@ -115,8 +119,10 @@ impl Events {
     pub(crate) fn record(&self, what: What) {
         what.log();
         match &what {
-            What::Swapped { cause, .. } => {
+            What::Swapped { cause: Cause::Start, .. } => {}
+            What::Swapped { cause, stages, .. } => {
                 self.counts.swapped.fetch_add(1, Relaxed);
+                self.counts.times.lock().add(stages);
                 if matches!(cause, Cause::Rollback { .. } | Cause::Crashes { .. }) {
                     self.counts.rolled_back.fetch_add(1, Relaxed);
                 }
@@ -138,9 +144,11 @@ impl Events {
         let _ = self.listeners.send(event);
     }
 
-    /// The events after this one that are kept, and those that come from now on.
+    /// The events after this one that are kept, and those that come from now on. An event that is still to come was one
+    /// of another process: then it is all of them.
     pub(crate) fn since(&self, id: u64) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
         let kept = self.kept.lock();
+        let id = if id > kept.last { 0 } else { id };
         let events = kept.events.iter().filter(|event| event.id > id).cloned().collect();
         (events, self.listeners.subscribe())
     }
@@ -212,6 +220,7 @@ mod tests {
         events.record(refused(0));
         assert_eq!(listener.try_recv().expect("it is told").id, KEPT as u64 + 6);
         assert_eq!(events.since(KEPT as u64 + 5).0.len(), 1);
+        assert_eq!((events.since(KEPT as u64 + 6).0.len(), events.since(u64::MAX).0.len()), (0, KEPT));
         assert_eq!(events.counts.refused.load(Relaxed), KEPT as u64 + 6);
     }
 

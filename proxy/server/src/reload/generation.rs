@@ -61,7 +61,7 @@ pub(crate) struct Stages {
 /// What turns files into generations.
 pub(crate) struct Loader {
     pub(crate) file: PathBuf,
-    pub(crate) host: Host,
+    pub(crate) host: Arc<Host>,
     pub(crate) machine: Arc<Machine>,
     /// Guests of each filter.
     pub(crate) shards: usize,

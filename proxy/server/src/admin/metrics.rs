@@ -1,0 +1,92 @@
+//! `/metrics`: counts of the proxy, of its filters, of the process, and those that filters define.
+
+mod custom;
+mod page;
+mod process;
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use sluice_host::{Filter, PhaseUsage};
+
+use self::page::{Family, Page, Value};
+use super::{Status, View};
+use crate::reload::{BOUNDS, Spread};
+
+/// Everything, in the text format of Prometheus.
+///
+/// # Errors
+/// Those of the writer, which here is a string.
+pub(super) fn page(status: &Status) -> Result<String, fmt::Error> {
+    let view = status.view.load();
+    let mut page = Page::default();
+    serving(&mut page, status, &view);
+    filters(&mut page, &view);
+    process::add(&mut page, status.started);
+    custom::add(&mut page, &status.host.metrics());
+    page.text()
+}
+
+fn serving(page: &mut Page, status: &Status, view: &View) {
+    let counts = &status.events.counts;
+    let generation = Value::Level(to_f64(view.generation));
+    page.add(Family::new("sluice_generation", "The generation that serves").with([], generation));
+    let draining = Value::Level(to_f64(counts.draining.load(Relaxed) as u64));
+    let help = "Old generations that still serve their last requests";
+    page.add(Family::new("sluice_generations_draining", help).with([], draining));
+    let swaps = Family::new("sluice_swaps", "Wishes for a new generation, by what came of them")
+        .with([("result", "swapped")], Value::Count(counts.swapped.load(Relaxed)))
+        .with([("result", "refused")], Value::Count(counts.refused.load(Relaxed)));
+    page.add(swaps);
+    let back = Value::Count(counts.rolled_back.load(Relaxed));
+    page.add(Family::new("sluice_rollbacks", "Swaps that brought an earlier version back").with([], back));
+    let steps = Family::new("sluice_swap_seconds", "Time of the steps to each swap");
+    let times = counts.times.lock();
+    let spread =
+        |Spread { counts, sum }: &Spread| Value::spread(*sum, BOUNDS.into_iter().zip(counts.iter().copied()).collect());
+    page.add(times.steps().fold(steps, |family, (step, times)| family.with([("stage", step)], spread(times))));
+}
+
+fn filters(page: &mut Page, view: &View) {
+    let mut info = Family::new("sluice_filter_info", "Which version of a filter serves");
+    let mut exchanges = Family::new("sluice_filter_exchanges", "Requests and connections that met a filter");
+    let mut calls = Family::new("sluice_filter_invocations", "Callbacks of a filter");
+    let mut cpu = Family::new("sluice_filter_cpu_seconds", "CPU time of callbacks of a filter");
+    let mut traps = Family::new("sluice_filter_traps", "Deaths of guests of a filter");
+    let mut capped = Family::new("sluice_filter_capped", "How often a filter met a cap");
+    let mut out = Family::new("sluice_filter_quarantined", "1 when a filter is out of service");
+    let mut memory = Family::new("sluice_filter_memory_bytes", "Linear memory of all guests of a filter");
+    for shown in &view.filters {
+        let (name, filter): (&str, &Arc<Filter>) = (&shown.name, &shown.filter);
+        let usage = filter.usage();
+        let version = [("filter", name), ("digest", &shown.digest), ("abi", &shown.abi)];
+        info.add(version, Value::Level(1.0));
+        exchanges.add([("filter", name)], Value::Count(usage.exchanges));
+        for phase in &usage.phases {
+            let labels = [("filter", name), ("phase", phase.phase.name())];
+            calls.add(labels, Value::Count(phase.calls()));
+            let bound = |at| PhaseUsage::bound(at).map_or(f64::INFINITY, |bound| bound.as_secs_f64());
+            let buckets = phase.buckets.iter().enumerate().map(|(at, count)| (bound(at), *count)).collect();
+            cpu.add(labels, Value::spread(phase.cpu.as_secs_f64(), buckets));
+        }
+        for (token, count) in &usage.crashes {
+            traps.add([("filter", name), ("kind", token.name())], Value::Count(*count));
+        }
+        for (cap, hits) in filter.capped().filter(|(_, hits)| *hits > 0) {
+            capped.add([("filter", name), ("cap", cap.token())], Value::Count(hits));
+        }
+        out.add([("filter", name)], Value::Level(f64::from(u8::from(filter.is_quarantined()))));
+        if let Some(bytes) = filter.memory_total() {
+            memory.add([("filter", name)], Value::Level(to_f64(bytes as u64)));
+        }
+    }
+    [info, exchanges, calls, cpu, traps, capped, out, memory].into_iter().for_each(|family| page.add(family));
+}
+
+/// Numbers of a text that is read as floating point anyway.
+#[allow(clippy::cast_precision_loss, reason = "whoever reads the page loses the same bits")]
+fn to_f64(number: u64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,62 @@
+//! What can be read: the state of the process, its filters, its configuration and its counts.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header::CONTENT_TYPE};
+use serde_json::json;
+
+use super::{Status, answer, metrics};
+
+/// What stands behind each path, for machines.
+pub(super) const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
+/// The text format of Prometheus that every version of it reads.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn live() -> Response {
+    answer::json(&json!({ "live": true }))
+}
+
+pub(super) async fn ready(State(status): State<Arc<Status>>) -> Response {
+    let reasons = status.unready();
+    let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    answer::with(code, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
+}
+
+pub(super) async fn filters(State(status): State<Arc<Status>>) -> Response {
+    let view = status.view.load();
+    let filters: Vec<_> = view.filters.iter().map(|filter| filter.now()).collect();
+    answer::json(&json!({ "generation": view.generation, "since": view.since, "filters": filters }))
+}
+
+pub(super) async fn filter(State(status): State<Arc<Status>>, Path(name): Path<String>) -> Response {
+    let view = status.view.load();
+    match view.filters.iter().find(|filter| filter.name == name) {
+        Some(filter) => answer::json(&filter.now()),
+        None => {
+            let names: Vec<_> = view.filters.iter().map(|filter| filter.name.as_str()).collect();
+            let error = json!({ "error": format!("there is no filter `{name}`"), "filters": names });
+            answer::with(StatusCode::NOT_FOUND, &error)
+        }
+    }
+}
+
+pub(super) async fn config(State(status): State<Arc<Status>>) -> Response {
+    let view = status.view.load();
+    answer::json(&json!({ "generation": view.generation, "since": view.since, "config": view.config }))
+}
+
+pub(super) async fn metrics(State(status): State<Arc<Status>>) -> Response {
+    match metrics::page(&status) {
+        Ok(page) => ([(CONTENT_TYPE, EXPOSITION)], page).into_response(),
+        // Writing to a string does not fail.
+        Err(error) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+pub(super) async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}

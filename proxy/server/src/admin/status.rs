@@ -1,0 +1,77 @@
+//! What the rest of the process tells the admin listener, and the way from there to the thread that swaps.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::SystemTime,
+};
+
+use arc_swap::ArcSwap;
+use sluice_host::Host;
+use tokio::sync::Semaphore;
+
+use super::View;
+use crate::{
+    reload::{Ask, Events},
+    watch::Waker,
+};
+
+/// Wishes that may wait for the thread that swaps, and streams of events that may be open, at one time.
+const ORDERS: usize = 8;
+const STREAMS: usize = 16;
+
+/// One for the process.
+pub(crate) struct Status {
+    pub(crate) host: Arc<Host>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) view: ArcSwap<View>,
+    /// Every listener is bound.
+    pub(crate) listening: AtomicBool,
+    pub(crate) stopping: AtomicBool,
+    pub(super) started: SystemTime,
+    pub(super) orders: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
+    reload: OnceLock<Waker<Ask>>,
+}
+
+impl Status {
+    pub(crate) fn new(host: Arc<Host>) -> Self {
+        Self {
+            host,
+            events: Arc::default(),
+            view: ArcSwap::default(),
+            listening: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            started: SystemTime::now(),
+            orders: Arc::new(Semaphore::new(ORDERS)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            reload: OnceLock::new(),
+        }
+    }
+
+    /// From now on there is a thread that swaps.
+    pub(crate) fn can_be_asked(&self, reload: Waker<Ask>) {
+        let _ = self.reload.set(reload);
+    }
+
+    /// `None` before there is one.
+    pub(super) fn reload(&self) -> Option<&Waker<Ask>> {
+        self.reload.get()
+    }
+
+    /// Why no traffic should be sent here; empty when it should.
+    pub(super) fn unready(&self) -> Vec<&'static str> {
+        let mut reasons = Vec::new();
+        if self.stopping.load(Relaxed) {
+            reasons.push("the process is stopping");
+        }
+        if self.view.load().generation == 0 {
+            reasons.push("the first configuration is being loaded");
+        } else if !self.listening.load(Relaxed) {
+            reasons.push("not every listener is bound yet");
+        }
+        reasons
+    }
+}
