@@ -14,49 +14,56 @@ const ROUND: Duration = Duration::from_secs(3);
 /// Swaps in a second.
 const RATES: [u32; 3] = [0, 1, 10];
 
-/// What a round came to.
+/// What the rounds came to.
 #[derive(Default)]
-struct Rounds {
-    p50: Figures,
-    p99: Figures,
-    p999: Figures,
-    throughput: Figures,
+pub(crate) struct Rounds {
+    pub(crate) p50: Figures,
+    pub(crate) p99: Figures,
+    pub(crate) p999: Figures,
+    pub(crate) throughput: Figures,
     /// Microseconds of the proxy for each request.
-    cpu: Figures,
-    failed: u64,
-    swaps: usize,
+    pub(crate) cpu: Figures,
+    pub(crate) failed: u64,
+    pub(crate) swaps: usize,
+}
+
+/// Modules of versions that count up.
+pub(crate) struct Next<'a> {
+    pub(crate) number: u64,
+    pub(crate) module: &'a dyn Fn(u64) -> Vec<u8>,
+}
+
+impl Next<'_> {
+    pub(crate) fn module(&mut self) -> Vec<u8> {
+        self.number += 1;
+        (self.module)(self.number)
+    }
 }
 
 pub(crate) fn run(run: &Run, report: &mut Report) {
     report.heading("Latency and throughput with swapping against without");
     report.say(format!(
-        "{ROUNDS} rounds of {} s each; a closed loop of {} connections. Each swap is to a module that was never seen: it is\n\
-         compiled by the same two cores. Ratios are to the round without swaps beside it.\n",
+        "{ROUNDS} rounds of {} s each; a closed loop of {} connections, `debounce: 10ms`. Each swap is to a module that was\n\
+         never seen: the same cores compile it. What comes while one is compiled is one swap after it. Ratios are to the\n\
+         round without swaps beside it.",
         ROUND.as_secs(),
         Style::SATURATING.connections
     ));
     let rust = Hello::new("rust");
     let name = format!("hello, Rust, {} KiB", rust.kib());
-    let mut number = 0;
-    measure(run, report, "made of text, 1 KiB", &mut || {
-        number += 1;
-        Version::new(number).module()
-    });
-    let mut number = 0;
-    measure(run, report, &name, &mut || {
-        number += 1;
-        rust.version(number)
-    });
+    measure(run, report, "made of text, below 1 KiB", &|number| Version::new(number).module());
+    measure(run, report, &name, &|number| rust.version(number));
 }
 
-fn measure(run: &Run, report: &mut Report, filter: &str, next: &mut dyn FnMut() -> Vec<u8>) {
-    let proxy = Proxy::start(&run.yaml(""), &[("v.wasm", &next())]);
+fn measure(run: &Run, report: &mut Report, filter: &str, module: &dyn Fn(u64) -> Vec<u8>) {
+    let mut next = Next { number: 0, module };
+    let proxy = Proxy::start(&run.yaml("debounce: 10ms"), &[("v.wasm", &next.module())]);
     let load = Load::start(proxy.address, Style::SATURATING);
     thread::sleep(Duration::from_secs(1));
     let mut all: [Rounds; RATES.len()] = Default::default();
     for _ in 0..ROUNDS {
         for (rounds, rate) in all.iter_mut().zip(RATES) {
-            round(&proxy, &load, rate, rounds, next);
+            round(&proxy, &load, rate, rounds, &mut next);
         }
     }
     report.say(format!("\nFilter: {filter}\n"));
@@ -82,9 +89,8 @@ fn measure(run: &Run, report: &mut Report, filter: &str, next: &mut dyn FnMut() 
     }
 }
 
-fn round(proxy: &Proxy, load: &Load, rate: u32, rounds: &mut Rounds, next: &mut dyn FnMut() -> Vec<u8>) {
-    // What the round before began comes to its end.
-    thread::sleep(Duration::from_millis(500));
+/// One round at so many swaps a second.
+pub(crate) fn round(proxy: &Proxy, load: &Load, rate: u32, rounds: &mut Rounds, next: &mut Next<'_>) {
     let (swaps, cpu) = (proxy.said("the new configuration serves"), proxy.process().cpu());
     load.take();
     let began = Instant::now();
@@ -93,7 +99,7 @@ fn round(proxy: &Proxy, load: &Load, rate: u32, rounds: &mut Rounds, next: &mut 
     } else {
         let mut at = Duration::ZERO;
         while at < ROUND {
-            proxy.put("v.wasm", &next());
+            proxy.put("v.wasm", &next.module());
             at += Duration::from_secs(1) / rate;
             thread::sleep(at.saturating_sub(began.elapsed()));
         }
@@ -109,4 +115,8 @@ fn round(proxy: &Proxy, load: &Load, rate: u32, rounds: &mut Rounds, next: &mut 
     rounds.cpu.push(cpu.as_secs_f64() * 1e6 / tally.requests as f64);
     rounds.failed += tally.failed;
     rounds.swaps += proxy.said("the new configuration serves") - swaps;
+    // What this round began comes to its end before the next one.
+    load.mark(next.number);
+    load.first();
+    thread::sleep(Duration::from_millis(200));
 }

@@ -1,10 +1,10 @@
 //! Hot swaps as clients feel them: `make bench-swap`.
 //!
 //! ```text
-//! cargo run --release -p sluice-benches --bin swap -- [--long] [--only many,cost,delay,start,growth,rollback]
+//! cargo run --release -p sluice-benches --bin swap -- [--long] [--only many,cost,delay,start,growth,rollback,nice]
 //! ```
 //! `--long` goes on to 10,000 swaps where the memory is watched. `SLUICE=path` measures another binary than that of
-//! this build. A run of everything is kept in `benches/report/`.
+//! this build. `nice` runs only when it is asked for. A run of everything else is kept in `benches/report/`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on ends there")]
 
@@ -12,6 +12,7 @@ mod cost;
 mod delay;
 mod growth;
 mod many;
+mod nice;
 mod rollback;
 mod start;
 
@@ -22,13 +23,14 @@ use sluice_benches::{Backend, Report, machine};
 /// One part of the report.
 type Part = fn(&Run, &mut Report);
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("many", many::run),
     ("cost", cost::run),
     ("delay", delay::run),
     ("start", start::run),
     ("growth", growth::run),
     ("rollback", rollback::run),
+    ("nice", nice::run),
 ];
 
 /// What all parts are given.
@@ -77,7 +79,7 @@ fn main() {
     );
     report.say("ratios of rounds that took turns say something about another machine.");
     for (name, part) in PARTS {
-        if only.as_ref().is_none_or(|only| only.contains(&name)) {
+        if only.as_ref().map_or(name != "nice", |only| only.contains(&name)) {
             part(&run, &mut report);
         }
     }
