@@ -30,13 +30,13 @@ pub(crate) fn run(run: &Run, report: &mut Report) {
     let mut done = 0;
     let mut failed = 0;
     for swaps in [0, 100, 1000].into_iter().chain(run.long.then_some(10_000)) {
-        for _ in done..swaps {
-            done += 1;
-            let module = Version::new(done + 1).module();
-            load.mark(done + 1);
+        for version in done + 2..swaps + 2 {
+            let module = Version::new(version).module();
+            load.mark(version);
             proxy.put("v.wasm", &module);
             load.first();
         }
+        done = swaps;
         thread::sleep(Duration::from_secs(1));
         failed += load.take().failed;
         let Memory { resident, anonymous, threads, open_files, maps } = proxy.process().memory();
