@@ -1,7 +1,7 @@
 # What a person types. Thin: each line calls cargo or a script; how it works stands there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint setup filters differential data-plane
+.PHONY: help run test fuzz lint setup filters differential data-plane bench-swap
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,8 @@ differential: filters ## the same guests and requests in a real Envoy (a Python 
 
 data-plane: ## sluice without the compiler, and that it runs only what was made for it
 	@tools/data-plane.sh
+bench-swap: filters ## hot swaps under load, with a report in benches/report (ARGS=--long for 10,000 swaps)
+	@cargo run --release --locked -p sluice-benches --bin swap -- $(ARGS)
 
 lint: ## format check and clippy, as in continuous integration
 	@tools/lint.sh
