@@ -4,7 +4,7 @@
 .PHONY: help run test fuzz lint setup filters differential data-plane bench-swap
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## build the filters and the proxy, then serve conf/quickstart.yaml
 	@exec tools/run.sh
@@ -22,6 +22,7 @@ differential: filters ## the same guests and requests in a real Envoy (a Python 
 
 data-plane: ## sluice without the compiler, and that it runs only what was made for it
 	@tools/data-plane.sh
+
 bench-swap: filters ## hot swaps under load, with a report in benches/report (ARGS=--long for 10,000 swaps)
 	@cargo run --release --locked -p sluice-benches --bin swap -- $(ARGS)
 
