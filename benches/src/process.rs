@@ -1,6 +1,6 @@
 //! What Linux knows of a running process.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 /// Clock ticks a second, in `/proc/<pid>/stat`; the same on every Linux that programs see.
 const TICKS: u64 = 100;
@@ -47,9 +47,5 @@ impl Process {
             open_files: fs::read_dir(self.file("fd")).unwrap().count(),
             maps: fs::read_to_string(self.file("maps")).unwrap().lines().count(),
         }
-    }
-
-    pub fn signal(self, name: &str) {
-        assert!(Command::new("kill").args([&format!("-{name}"), &self.0.to_string()]).status().unwrap().success());
     }
 }
