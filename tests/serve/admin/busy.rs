@@ -24,7 +24,7 @@ fn large(number: usize) -> Vec<u8> {
         "(module (memory (export \"memory\") 1) (func (export \"malloc\") (param i32) (result i32) (i32.const 1024))
            (func (export \"proxy_abi_version_0_2_1\"))",
     );
-    for function in 0..15 {
+    for function in 0..40 {
         let step = |n: usize| {
             let address = (number * 7 + function * 11 + n) % 60_000;
             format!("(local.set 0 (i32.mul (i32.add (local.get 0) (i32.load (i32.const {address}))) (i32.const {n})))")
@@ -81,5 +81,5 @@ fn it_answers_while_filters_compile_and_the_workers_are_saturated() {
         rounds
     });
     println!("{rounds} rounds while {FILTERS} filters were compiled");
-    assert!(rounds >= 2, "{rounds}");
+    assert!(rounds >= 1, "no answer came before the end of the swap");
 }
