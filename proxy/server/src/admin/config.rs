@@ -222,6 +222,9 @@ fn route(plan: &Plan, route: &Route) -> Value {
     let plan::Match { host, path, methods, headers } = matcher;
     let header =
         |(name, value): &(String, Option<String>)| (name.clone(), value.as_deref().map_or(Value::Null, hidden));
+    // A route without a name of its own is named after what it matches.
+    let values = headers.iter().filter_map(|(_, value)| value.as_deref()).filter(|value| !value.is_empty());
+    let name = values.fold(name.clone(), |name, value| name.replace(value, "…"));
     json!({
         "name": name,
         "match": {
@@ -321,8 +324,8 @@ fn server(server: &plan::Server) -> Value {
         "read_timeout": time(*read_timeout),
         "guests": { "max": max, "stack": stack },
         "shared": { "data": data, "queues": queues, "queue_bytes": queue_bytes, "metrics": metrics },
-        "cache": cache.as_ref().map(|plan::Cache { path, max }| {
-            json!({ "path": path.as_deref().map(self::path), "max": max })
+        "cache": cache.as_ref().map(|plan::Cache { path, key, max }| {
+            json!({ "path": path.as_deref().map(self::path), "key": key.as_deref().map(self::path), "max": max })
         }),
     })
 }

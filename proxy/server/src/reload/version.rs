@@ -186,7 +186,8 @@ fn configs(uses: &[Option<String>], own: &str) -> Vec<String> {
     configs
 }
 
-fn module_path(source: &Source) -> PathBuf {
+/// The file of a filter's module.
+pub(crate) fn module_path(source: &Source) -> PathBuf {
     match source {
         Source::Path(path) => path.clone(),
         Source::Build(folder) => {

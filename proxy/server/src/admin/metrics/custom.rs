@@ -120,7 +120,7 @@ mod tests {
         for line in [
             "# TYPE sluice_custom_hits_total counter\nsluice_custom_hits_total{path=\"/\"} 3\n",
             "# TYPE sluice_custom_level gauge\nsluice_custom_level -2.0\n",
-            "sluice_custom_sizes_sum 40.0\nsluice_custom_sizes_count 4\nsluice_custom_sizes_bucket{le=\"+Inf\"} 4\n",
+            "sluice_custom_sizes_bucket{le=\"+Inf\"} 4\nsluice_custom_sizes_sum 40.0\nsluice_custom_sizes_count 4\n",
         ] {
             assert!(shown.contains(line), "{line}\n{shown}");
         }
