@@ -128,6 +128,7 @@ impl Address {
         self.enter(|place, number| {
             let mut entered = place.enter(number)?;
             if !entered.guest()?.is_over_share() {
+                entered.guest()?.state().services.queues.told(queue);
                 return entered.run(|guest| guest.queue_ready(root, queue));
             }
             // The items stay where they are meanwhile.

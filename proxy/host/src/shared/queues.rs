@@ -35,6 +35,8 @@ struct Queue {
     vm_id: Box<[u8]>,
     /// Each with who put it in and answers for its room.
     items: VecDeque<(Bytes, Arc<Account>)>,
+    /// Items of which no guest has begun to hear.
+    untold: usize,
     registrant: Option<Registrant>,
 }
 
@@ -76,7 +78,18 @@ impl Queues {
         let mut inner = self.inner.lock();
         let Some(queue) = inner.queue(id) else { return 0 };
         let before = queue.registrant.replace(registrant.clone());
-        if before.is_some_and(|before| before.address.is_gone(&registrant.address)) { queue.items.len() } else { 0 }
+        if before.is_some_and(|before| before.address.is_gone(&registrant.address)) {
+            queue.untold.min(queue.items.len())
+        } else {
+            0
+        }
+    }
+
+    /// A guest is told of an item now. If it dies of that, it is not told again: the item may be what kills it.
+    pub(crate) fn told(&self, id: u32) {
+        if let Some(queue) = self.inner.lock().queue(id) {
+            queue.untold = queue.untold.saturating_sub(1);
+        }
     }
 
     /// Who is told of new items.
@@ -130,7 +143,9 @@ impl Queues {
             return Some(Err(full));
         }
         owner.items.add(1);
-        inner.queue(id)?.items.push_back((Bytes::copy_from_slice(value), owner.clone()));
+        let queue = inner.queue(id)?;
+        queue.items.push_back((Bytes::copy_from_slice(value), owner.clone()));
+        queue.untold += 1;
         Some(Ok(()))
     }
 
