@@ -61,7 +61,7 @@ fn parts<'a>(name: &'a str, code: &'a [u8]) -> [&'a [u8]; 3] {
     [name.as_bytes(), b"\0", code]
 }
 
-#[cfg(all(test, feature = "compiler"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -233,5 +233,5 @@ fn temporary(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!(".tmp-{}-{number}-{since}-{}", std::process::id(), name.get(..12).unwrap_or(name)))
 }
 
-#[cfg(all(test, feature = "compiler"))]
+#[cfg(test)]
 mod tests;
