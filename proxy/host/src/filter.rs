@@ -274,6 +274,11 @@ impl Filter {
         self.blueprint.meter.usage()
     }
 
+    /// CPU time that one callback may take, and all callbacks of one exchange.
+    pub fn budgets(&self) -> (Duration, Duration) {
+        (self.blueprint.cpu_per_call, self.cpu_per_request)
+    }
+
     /// Whether it is out of service after too many crashes.
     pub fn is_quarantined(&self) -> bool {
         self.blueprint.health.is_out()

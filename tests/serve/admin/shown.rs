@@ -115,6 +115,7 @@ fn metrics_are_read_by_a_strict_reader_and_rise() {
         assert!(before.value(key) < value || value == 0.0, "{key}");
         assert!(after.has(key) && after.value(key) == value, "{key} {}", after.value(key));
     }
+    assert_eq!(after.value(r#"sluice_filter_cpu_budget_seconds{filter="v",of="call"}"#), 0.01);
     assert!(after.value(r#"sluice_filter_memory_bytes{filter="v"}"#) >= 65536.0);
     let custom = admin.get("/metrics").text();
     let line = "sluice_custom_bad_name______total{la_bel=\"va\\\"l\\nue\\\\é\"} 21\n";

@@ -54,6 +54,7 @@ fn filters(page: &mut Page, view: &View) {
     let mut exchanges = Family::new("sluice_filter_exchanges", "Requests and connections that met a filter");
     let mut calls = Family::new("sluice_filter_invocations", "Callbacks of a filter");
     let mut cpu = Family::new("sluice_filter_cpu_seconds", "CPU time of callbacks of a filter");
+    let mut budget = Family::new("sluice_filter_cpu_budget_seconds", "CPU time that a filter may take");
     let mut traps = Family::new("sluice_filter_traps", "Deaths of guests of a filter");
     let mut capped = Family::new("sluice_filter_capped", "How often a filter met a cap");
     let mut out = Family::new("sluice_filter_quarantined", "1 when a filter is out of service");
@@ -71,6 +72,9 @@ fn filters(page: &mut Page, view: &View) {
             let buckets = phase.buckets.iter().enumerate().map(|(at, count)| (bound(at), *count)).collect();
             cpu.add(labels, Value::spread(phase.cpu.as_secs_f64(), buckets));
         }
+        let (call, exchange) = filter.budgets();
+        budget.add([("filter", name), ("of", "call")], Value::Level(call.as_secs_f64()));
+        budget.add([("filter", name), ("of", "request")], Value::Level(exchange.as_secs_f64()));
         for (token, count) in &usage.crashes {
             traps.add([("filter", name), ("kind", token.name())], Value::Count(*count));
         }
@@ -82,7 +86,7 @@ fn filters(page: &mut Page, view: &View) {
             memory.add([("filter", name)], Value::Level(to_f64(bytes as u64)));
         }
     }
-    [info, exchanges, calls, cpu, traps, capped, out, memory].into_iter().for_each(|family| page.add(family));
+    [info, exchanges, calls, cpu, budget, traps, capped, out, memory].into_iter().for_each(|family| page.add(family));
 }
 
 /// Numbers of a text that is read as floating point anyway.
