@@ -62,8 +62,9 @@ impl Drop for Running {
 
 /// What it answers.
 fn serve(config: &Path) -> String {
-    let child = Command::new(data_plane()).args(["run", "-c"]).arg(config).env("NO_COLOR", "1");
-    let mut running = Running(child.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
+    let mut command = Command::new(data_plane());
+    command.args(["run", "-c"]).arg(config).env("NO_COLOR", "1").stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
     let mut log = BufReader::new(running.0.stderr.take().unwrap());
     let mut said = String::new();
     let address = loop {
