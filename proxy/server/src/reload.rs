@@ -160,7 +160,7 @@ impl Reloader {
     fn load(&mut self, cause: Cause) -> Answer {
         let files = Files::default();
         let number = self.serving.site.generation + 1;
-        let loaded = self.loader.load(number, Some(&self.serving), &files, &mut self.pins);
+        let loaded = self.loader.load(number, Some(&self.serving), &files, &self.pins);
         self.watch_over(files, loaded.is_ok());
         match loaded {
             Ok(next) => {
@@ -178,7 +178,7 @@ impl Reloader {
         let recipe = self.history.find(version, to).map_err(Refusal::Unknown)?.clone();
         let undo = self.pins.pin(on_file.clone(), recipe);
         let number = self.serving.site.generation + 1;
-        match self.loader.again(number, &self.serving, &mut self.pins) {
+        match self.loader.again(number, &self.serving, &self.pins) {
             Ok(next) => Ok(self.swap(next, cause)),
             Err(error) => {
                 self.pins.undo(undo);
@@ -206,6 +206,7 @@ impl Reloader {
     /// Requests that begin from now on see the new generation; those in flight end on the one they have.
     fn swap(&mut self, next: Generation, cause: Cause) -> Swapped {
         let before = std::mem::replace(&mut self.serving, next);
+        self.pins.settle(&self.serving.on_file);
         let reload = self.serving.plan.reload.clone();
         let filters = changes(&before.versions, &self.serving.versions);
         let brought_back = matches!(cause, Cause::Rollback { .. } | Cause::Crashes { .. });

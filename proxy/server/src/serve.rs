@@ -66,7 +66,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
         admin::start(listener, file, status.clone())?;
     }
     let loader = Loader { file: file.to_owned(), host, machine, shards: workers };
-    let serving = loader.load(1, None, &files, &mut Pins::default())?;
+    let serving = loader.load(1, None, &files, &Pins::default())?;
     let plan = serving.plan.clone();
     let log = AccessLog::open(plan.telemetry.access_log.as_ref())
         .map_err(|e| RunError::setup(file, sluice_config::Position::default(), format!("telemetry.access_log: {e}")))?;

@@ -27,6 +27,12 @@ fn a_version_that_crashes_goes_back_by_itself() {
     proxy.signal("HUP");
     proxy.wait_for("cause=\"signal\"");
     assert_eq!(version_of(&mut client), "1");
+    // Nor does a file that is broken for a while make what it said before count again.
+    std::fs::write(proxy.dir.path().join("v.wasm"), "no module").unwrap();
+    proxy.wait_for("the new configuration is refused");
+    put(proxy.dir.path(), &Version::new("2").trapping_every(10));
+    proxy.wait_for("cause=\"files\" filters=\"\"");
+    assert_eq!(version_of(&mut client), "1");
     put(proxy.dir.path(), &Version::new("3"));
     proxy.wait_for("its files changed: the version that was brought back gives way");
     while version_of(&mut client) != "3" {}

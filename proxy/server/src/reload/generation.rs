@@ -87,7 +87,7 @@ impl Loader {
         number: u64,
         before: Option<&Generation>,
         files: &Files,
-        pins: &mut Pins,
+        pins: &Pins,
     ) -> Result<Generation, RunError> {
         let began = Instant::now();
         let plan = load::plan(&self.file, files)?;
@@ -101,7 +101,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`RunError::Filters`] when one does not start any more.
-    pub(crate) fn again(&self, number: u64, before: &Generation, pins: &mut Pins) -> Result<Generation, RunError> {
+    pub(crate) fn again(&self, number: u64, before: &Generation, pins: &Pins) -> Result<Generation, RunError> {
         let parts = Parts {
             plan: before.plan.clone(),
             on_file: before.on_file.iter().cloned().map(Ok).collect(),
@@ -117,7 +117,7 @@ impl Loader {
         number: u64,
         parts: Parts,
         before: Option<&Generation>,
-        pins: &mut Pins,
+        pins: &Pins,
     ) -> Result<Generation, RunError> {
         let Parts { plan, on_file, upstreams, keys, began } = parts;
         let mut stages = Stages { read_ms: millis(began.elapsed()), ..Stages::default() };
@@ -141,7 +141,7 @@ impl Loader {
         plan: &Plan,
         on_file: &[Result<Recipe, FilterProblem>],
         before: Option<&Generation>,
-        pins: &mut Pins,
+        pins: &Pins,
         stages: &mut Stages,
     ) -> Result<Vec<Arc<Version>>, RunError> {
         let before = before.map_or(&[][..], |before| &before.versions);

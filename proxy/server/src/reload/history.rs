@@ -18,21 +18,26 @@ struct Pin {
 }
 
 impl Pins {
-    /// What is to be built for this recipe from the files. A pin whose files changed is let go of.
-    pub(crate) fn instead_of(&mut self, on_file: Recipe) -> Recipe {
-        let name = &on_file.settings.name;
-        match self.0.get(name) {
+    /// What is to be built for this recipe from the files.
+    pub(crate) fn instead_of(&self, on_file: Recipe) -> Recipe {
+        match self.0.get(&on_file.settings.name) {
             Some(pin) if pin.rejected.makes_the_same(&on_file) => pin.instead.clone(),
-            Some(_) => {
+            _ => on_file,
+        }
+    }
+
+    /// These serve now: pins whose files said something new are let go of. Not before, as what is refused says nothing.
+    pub(crate) fn settle(&mut self, on_file: &[Recipe]) {
+        self.0.retain(|name, pin| {
+            let stays = on_file.iter().any(|recipe| pin.rejected.makes_the_same(recipe));
+            if !stays {
                 tracing::info!(
                     filter = name.as_str(),
                     "its files changed: the version that was brought back gives way"
                 );
-                self.0.remove(name);
-                on_file
             }
-            None => on_file,
-        }
+            stays
+        });
     }
 
     /// Serve `instead` as long as the files say `rejected`. Returns what undoes it.
