@@ -2,6 +2,7 @@
 
 mod files;
 mod long;
+mod probe;
 mod rollback;
 pub mod version;
 

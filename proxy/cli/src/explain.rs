@@ -35,6 +35,10 @@ impl From<sluice_server::RunError> for Failure {
                 let all: Vec<String> = problems.iter().map(|problem| format!("error: {problem}")).collect();
                 Self(all.join("\n\n"))
             }
+            sluice_server::RunError::Probes(failures) => {
+                let all: Vec<String> = failures.iter().map(|failure| format!("error: {failure}")).collect();
+                Self(all.join("\n\n"))
+            }
             other => Self::new(chain(&other)),
         }
     }

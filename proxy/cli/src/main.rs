@@ -4,6 +4,7 @@ mod args;
 mod cmd;
 mod explain;
 mod inspect;
+mod probe;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,8 @@
 use crate::{
     declare::{choice, section},
     plan::{self, AfterDrain},
-    scalar::Int,
+    scalar::{FilePath, Int},
+    shape::List,
     units::{HOUR, SECOND, Time},
 };
 
@@ -24,6 +25,8 @@ section! {
         keep: Int<0, 100> = "5",
         /// When a filter that was just replaced goes back by itself.
         rollback: Rollback = "{}",
+        /// Files with written exchanges: all of them have to come out as they say before a new configuration serves.
+        probe: List<FilePath> = "[]",
     }
 }
 
@@ -59,6 +62,7 @@ impl Reload {
                 percent: u32::try_from(self.rollback.percent.0).unwrap_or(100),
                 window: self.rollback.window.0,
             },
+            probe: self.probe.0.into_iter().map(|file| file.0).collect(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! nothing half, and several processes can share a folder.
 
 use std::{
+    fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -31,7 +32,7 @@ const STALE: Duration = Duration::from_secs(3600);
 const MOST: u64 = 1 << 30;
 
 /// Why a folder cannot be used. The text begins with its path.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{path}: {what}")]
 pub struct CacheError {
     path: String,
@@ -81,50 +82,66 @@ impl Cache {
     }
 
     /// The code of a module, if it is here and fits this engine.
-    pub(crate) fn load(&self, engine: &Engine, digest: Digest, form: Form) -> Option<Module> {
+    ///
+    /// # Errors
+    /// [`CacheError`] when something is here and cannot be used; it is written anew once the module is compiled.
+    pub(crate) fn load(&self, engine: &Engine, digest: Digest, form: Form) -> Result<Option<Module>, CacheError> {
         if HAS_COMPILER {
             return self.load_file(engine, &name(engine, digest, form));
         }
         // What it fits is known only to those who compiled it: Wasmtime says which of them it is.
         let begins = beginning(digest, form);
-        let names = fs::read_dir(&self.folder).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| name.starts_with(&begins)).find_map(|name| self.load_file(engine, &name))
-    }
-
-    fn load_file(&self, engine: &Engine, name: &str) -> Option<Module> {
-        let path = self.folder.join(name);
-        let mut bytes = Vec::new();
-        let mut file = File::open(&path).ok()?;
-        let metadata = file.metadata().ok()?;
-        private(&path, &metadata).ok()?;
-        (&mut file).take(MOST).read_to_end(&mut bytes).ok()?;
-        match self.key.open(engine.wasmtime(), name, &bytes) {
-            Ok(module) => {
-                // For the order in which files are removed; a file that cannot be touched is only removed earlier.
-                let _ = file.set_modified(SystemTime::now());
-                Some(module)
+        let folder = fs::read_dir(&self.folder).map_err(|e| CacheError::new(&self.folder, e))?;
+        let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut last = Ok(None);
+        for name in names.filter(|name| name.starts_with(&begins)) {
+            last = self.load_file(engine, &name);
+            if let Ok(Some(_)) = last {
+                break;
             }
-            // It is written anew once the module is compiled.
-            Err(_) => None,
         }
+        last
     }
 
-    /// Keeps the code of a module. That it cannot be kept harms nobody: it is compiled again next time.
+    fn load_file(&self, engine: &Engine, name: &str) -> Result<Option<Module>, CacheError> {
+        let path = self.folder.join(name);
+        let fail = |what: io::Error| CacheError::new(&path, what);
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(fail)?,
+        };
+        private(&path, &file.metadata().map_err(fail)?)?;
+        let mut bytes = Vec::new();
+        (&mut file).take(MOST).read_to_end(&mut bytes).map_err(fail)?;
+        let module = self.key.open(engine.wasmtime(), name, &bytes).map_err(|what| CacheError::new(&path, what))?;
+        // For the order in which files are removed; a file that cannot be touched is only removed earlier.
+        let _ = file.set_modified(SystemTime::now());
+        Ok(Some(module))
+    }
+
+    /// Keeps the code of a module.
+    ///
+    /// # Errors
+    /// [`CacheError`] when it cannot be kept, which harms nobody: it is compiled again next time.
     #[cfg(feature = "compiler")]
-    pub(crate) fn store(&self, engine: &Engine, digest: Digest, form: Form, module: &Module) {
+    pub(crate) fn store(&self, engine: &Engine, digest: Digest, form: Form, module: &Module) -> Result<(), CacheError> {
         let name = name(engine, digest, form);
-        let Ok(sealed) = self.key.seal(&name, module) else { return };
-        if sealed.len() as u64 > self.most.min(MOST) {
-            return;
+        let fail = |what: &dyn fmt::Display| CacheError::new(&self.folder.join(&name), what);
+        let sealed = self.key.seal(&name, module).map_err(|e| fail(&e))?;
+        let (size, most) = (sealed.len() as u64, self.most.min(MOST));
+        if size > most {
+            return Err(fail(&format!("{size} bytes of code, the cache keeps {most}")));
         }
         // Before, so that the folder is never above what it may hold, but for what another process writes now.
-        self.remove(|_, _| false, sealed.len() as u64);
-        let _ = write(&self.folder, &name, &sealed);
+        self.remove(|_, _| false, size);
+        write(&self.folder, &name, &sealed).map_err(|e| fail(&e))
     }
 
     /// Nothing is compiled.
     #[cfg(not(feature = "compiler"))]
-    pub(crate) fn store(&self, _: &Engine, _: Digest, _: Form, _: &Module) {}
+    pub(crate) fn store(&self, _: &Engine, _: Digest, _: Form, _: &Module) -> Result<(), CacheError> {
+        Ok(())
+    }
 
     /// Removes files that are to go, and then those that were used least, until there is room for so many bytes more.
     fn remove(&self, goes: impl Fn(&str, Duration) -> bool, room: u64) {

@@ -8,7 +8,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Engine, Facts, HAS_COMPILER, Sandbox,
+    CacheError, Engine, Facts, HAS_COMPILER, Sandbox,
     cache::Form,
     snapshot::{NoSnapshot, Original},
 };
@@ -99,6 +99,7 @@ pub struct Code {
     digest: Digest,
     original: Result<Original, NoSnapshot>,
     cached: bool,
+    trouble: Vec<CacheError>,
 }
 
 impl Code {
@@ -108,15 +109,14 @@ impl Code {
     /// [`CodeError`] with a sentence that says what the bytes are instead.
     pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, CodeError> {
         let (digest, original) = (Digest::of(bytes), Err(NoSnapshot::new(&"it was not compiled for that")));
-        if let Some(module) = engine.cache().and_then(|cache| cache.load(engine, digest, Form::Plain)) {
-            return Ok(Self { module, digest, original, cached: true });
+        let (known, mut trouble) = known(engine, digest, Form::Plain);
+        if let Some(module) = known {
+            return Ok(Self { module, digest, original, cached: true, trouble });
         }
         Facts::read(bytes)?;
         let module = module(engine, bytes)?;
-        if let Some(cache) = engine.cache() {
-            cache.store(engine, digest, Form::Plain, &module);
-        }
-        Ok(Self { module, digest, original, cached: false })
+        trouble.extend(keep(engine, digest, Form::Plain, &module));
+        Ok(Self { module, digest, original, cached: false, trouble })
     }
 
     /// As [`Code::compile`], for guests that are to be made into modules by [`Code::snapshot`], where that can be done.
@@ -130,8 +130,9 @@ impl Code {
         }
         let digest = Digest::of(bytes);
         // It was rewritten once already, so it can be.
-        if let Some(module) = engine.cache().and_then(|cache| cache.load(engine, digest, Form::Recording)) {
-            return Ok(Self { module, digest, original: Ok(Original::new(bytes)), cached: true });
+        let (known, mut trouble) = known(engine, digest, Form::Recording);
+        if let Some(module) = known {
+            return Ok(Self { module, digest, original: Ok(Original::new(bytes)), cached: true, trouble });
         }
         Facts::read(bytes)?;
         let (original, recording) = match guarded(|| Original::record(bytes)) {
@@ -139,10 +140,8 @@ impl Code {
             Err(why) => return Ok(Self { original: Err(why), ..Self::compile(engine, bytes)? }),
         };
         let module = module(engine, &recording)?;
-        if let Some(cache) = engine.cache() {
-            cache.store(engine, digest, Form::Recording, &module);
-        }
-        Ok(Self { module, digest, original: Ok(original), cached: false })
+        trouble.extend(keep(engine, digest, Form::Recording, &module));
+        Ok(Self { module, digest, original: Ok(original), cached: false, trouble })
     }
 
     /// Compiles what a guest of this code is now: its instances begin where the guest stands, with its memory and its
@@ -156,7 +155,7 @@ impl Code {
         let bytes = guarded(|| original.with_state(guest.store(), instance))?;
         let module = module(engine, &bytes).map_err(|e| NoSnapshot::new(&e))?;
         let original = Err(NoSnapshot::new(&"it is a snapshot itself"));
-        Ok(Self { module, digest: self.digest, original, cached: false })
+        Ok(Self { module, digest: self.digest, original, cached: false, trouble: Vec::new() })
     }
 
     /// What it was compiled from; that of the original for a snapshot.
@@ -169,10 +168,27 @@ impl Code {
         self.cached
     }
 
+    /// What was wrong with the cache while it was looked for and kept there.
+    pub fn cache_trouble(&self) -> &[CacheError] {
+        &self.trouble
+    }
+
     /// The compiled module.
     pub fn module(&self) -> &wasmtime::Module {
         &self.module
     }
+}
+
+fn known(engine: &Engine, digest: Digest, form: Form) -> (Option<wasmtime::Module>, Vec<CacheError>) {
+    match engine.cache().map(|cache| cache.load(engine, digest, form)) {
+        None => (None, Vec::new()),
+        Some(Ok(module)) => (module, Vec::new()),
+        Some(Err(error)) => (None, vec![error]),
+    }
+}
+
+fn keep(engine: &Engine, digest: Digest, form: Form, module: &wasmtime::Module) -> Option<CacheError> {
+    engine.cache()?.store(engine, digest, form, module).err()
 }
 
 #[cfg(not(feature = "compiler"))]

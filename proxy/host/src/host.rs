@@ -31,6 +31,18 @@ pub(crate) struct Services {
     pub(crate) accounts: Accounts,
 }
 
+impl Services {
+    fn new(outside: Arc<dyn Outside>, shared: SharedCaps) -> Self {
+        Self {
+            outside,
+            data: SharedData::new(shared.data),
+            queues: Queues::new(shared),
+            metrics: Metrics::new(shared.metrics),
+            accounts: Accounts::default(),
+        }
+    }
+}
+
 /// Sizes that are fixed when the process starts.
 #[derive(Debug, Clone, Default)]
 pub struct HostOptions {
@@ -65,15 +77,21 @@ impl Host {
         let HostOptions { engine, shared, cache } = options.into();
         let engine = Engine::new(engine)?.with_cache(cache);
         let linker = linker::build(engine.wasmtime()).map_err(HostError::Linker)?;
-        let services = Arc::new(Services {
-            outside,
-            data: SharedData::new(shared.data),
-            queues: Queues::new(shared),
-            metrics: Metrics::new(shared.metrics),
-            accounts: Accounts::default(),
-        });
+        let services = Arc::new(Services::new(outside, shared));
         let known = known_types(&engine, &linker, &services);
         Ok(Self { engine, linker, known, services })
+    }
+
+    /// A host on the same engine, so that code which this one compiled runs there; filters of the two share nothing else.
+    #[must_use]
+    pub fn beside(&self, outside: Arc<dyn Outside>) -> Self {
+        let services = Services::new(outside, SharedCaps::default());
+        Self {
+            services: Arc::new(services),
+            engine: self.engine.clone(),
+            linker: self.linker.clone(),
+            known: self.known.clone(),
+        }
     }
 
     /// Every metric that filters defined, for whoever shows them.

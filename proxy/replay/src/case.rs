@@ -80,7 +80,7 @@ pub enum Isolated {
 }
 
 /// One filter.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Use {
     /// Which module: whoever plays the case knows where it is found.

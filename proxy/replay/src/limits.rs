@@ -4,7 +4,7 @@ use serde::Deserialize;
 use sluice_host::Caps;
 
 /// Ceilings of a filter; where nothing is said, generous ones of time and memory, and the default caps.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, reason = "they are the limits of the configuration, with their unit")]
 pub struct Limits {

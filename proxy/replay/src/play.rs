@@ -17,6 +17,9 @@ use crate::{Case, Isolated, Report, Scripted, Stage, Use, exchange::Run};
 /// How long a held exchange waits for something that lets it go on: as long as the server does.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a filter of a case is loaded as: an error of the outer kind is one of the case.
+type Specify<'a> = dyn Fn(&Use) -> Result<Result<FilterSpec, LoadError>, String> + 'a;
+
 /// One for the process: each module is compiled once, however many cases use it.
 pub struct Player {
     host: Host,
@@ -30,6 +33,11 @@ impl Player {
     /// [`HostError`] when the system refuses address space or a thread.
     pub fn new(options: EngineOptions) -> Result<Self, HostError> {
         Ok(Self { host: Host::new(options, Arc::new(Stage))?, codes: Mutex::default() })
+    }
+
+    /// A player on a host's engine: it plays what that host compiled, and shares nothing else with it.
+    pub fn beside(host: &Host) -> Self {
+        Self { host: host.beside(Arc::new(Stage)), codes: Mutex::default() }
     }
 
     /// Plays a case. `read` gives the bytes of the module that a filter names.
@@ -47,28 +55,54 @@ impl Player {
         case.calls.iter().try_for_each(Scripted::check)?;
         Stage.expect_calls(&case.calls, case.upstreams.as_deref());
         let own = case.own_host.then(|| Self::new(EngineOptions::default())).transpose().map_err(|e| e.to_string())?;
-        own.as_ref().unwrap_or(self).perform(case, isolation, read)
-    }
-
-    fn perform(
-        &self,
-        case: &Case,
-        isolation: Isolated,
-        read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
-    ) -> Result<Report, String> {
+        let player = own.as_ref().unwrap_or(self);
         let isolation = match isolation {
             Isolated::Shared => Isolation::Shared,
             Isolated::Request => Isolation::Request,
         };
+        player.perform(case, &|wanted| {
+            Ok(match player.compile(&read(&wanted.module)?, isolation) {
+                Ok(code) => Ok(spec(wanted, code, isolation)?),
+                Err(error) => Err(error),
+            })
+        })
+    }
+
+    /// Plays a case with filters that are there already: each is named by `module`, and its `config`, if it has one, stands
+    /// in place of the filter's own as that of a route does.
+    ///
+    /// # Errors
+    /// As [`Player::play`]; also when there is no filter of that name, or the case sets what the filter has of its own.
+    pub fn rehearse(&self, case: &Case, filters: &[FilterSpec]) -> Result<Report, String> {
+        if case.isolation.is_some() {
+            return Err("`isolation` is a matter of the filter".into());
+        }
+        Stage.begin();
+        case.calls.iter().try_for_each(Scripted::check)?;
+        Stage.expect_calls(&case.calls, case.upstreams.as_deref());
+        self.perform(case, &|wanted| {
+            let own = Use { module: wanted.module.clone(), config: wanted.config.clone(), ..Use::default() };
+            if *wanted != own {
+                return Err(format!(
+                    "filter `{}` has its settings already: only `config` can be another",
+                    wanted.module
+                ));
+            }
+            let filter = filters.iter().find(|filter| filter.name == wanted.module);
+            let filter = filter.ok_or_else(|| format!("there is no filter `{}`", wanted.module))?;
+            let configs = match &wanted.config {
+                none if none.is_empty() => filter.configs.clone(),
+                config => vec![config.clone()],
+            };
+            Ok(Ok(FilterSpec { configs, ..filter.clone() }))
+        })
+    }
+
+    fn perform(&self, case: &Case, spec: &Specify<'_>) -> Result<Report, String> {
         let mut report = Report::default();
         let mut links = Vec::new();
         for wanted in &case.filters {
-            let bytes = read(&wanted.module)?;
-            let loaded = match self.compile(&bytes, isolation) {
-                Ok(code) => self.host.load(&spec(wanted, code, isolation)?, 1),
-                Err(error) => Err(error),
-            };
-            match loaded {
+            match spec(wanted)?.and_then(|spec| self.host.load(&spec, 1)) {
                 Ok(filter) => {
                     links.extend(
                         (0..filter.roots()).map(|configuration| Link { filter: filter.clone(), configuration }),

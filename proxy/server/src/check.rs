@@ -9,6 +9,7 @@ use crate::{
     build, certificates, limits, load,
     load::RunError,
     logging,
+    probe::{self, Probe},
     reload::{Builder, Files, Recipe},
     serve,
     upstream::Upstream,
@@ -55,11 +56,12 @@ impl CheckReport {
     }
 }
 
-/// Reads the file, compiles every module, starts and configures every filter, looks names and certificates up.
+/// Reads the file, compiles every module, starts and configures every filter, has its probes played, looks names and
+/// certificates up.
 ///
 /// # Errors
 /// [`RunError`] when the file cannot be read or understood; problems of filters are in the report.
-pub fn check(file: &Path) -> Result<CheckReport, RunError> {
+pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
     let quiet = plan::Telemetry { log_level: plan::LogLevel::Error, ..plan.telemetry.clone() };
@@ -76,10 +78,9 @@ pub fn check(file: &Path) -> Result<CheckReport, RunError> {
     let loaded = Builder { host: &host, file, shards: 1 }.build(&plan, recipes, &[]);
     let mut problems = Vec::new();
     let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().cloned()).collect();
-    if let Some(filters) = working
-        && let Err(error) = build::site(&plan, file, &filters, upstreams, 1)
-    {
-        problems.push(error.to_string());
+    if let Some(filters) = working {
+        problems.extend(build::site(&plan, file, &filters, upstreams, 1).err().map(|e| e.to_string()));
+        problems.extend(probe::play(probe, &host, probe::read(&plan, &files), &filters).err().map(|e| e.to_string()));
     }
     problems.extend(certificates::read(&plan, file, &files).err().map(|e| e.to_string()));
     let filters = plan

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, path::Path};
 
 use sluice_config::{Errors, Plan, Position, Source, parse, plan};
 
-use crate::{reload::Files, upstream::UpstreamError};
+use crate::{probe::ProbeFailure, reload::Files, upstream::UpstreamError};
 
 /// Why a configuration cannot be served.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub enum RunError {
     Config(Errors),
     /// Filters that do not load; every one of them.
     Filters(Vec<FilterProblem>),
+    /// Probes that did not come out as written; all of them.
+    Probes(Vec<ProbeFailure>),
     /// Anything else that is named in the file and cannot be used: upstreams, certificates, addresses.
     Setup {
         /// Where in the file.
@@ -77,12 +79,8 @@ impl fmt::Display for RunError {
         match self {
             Self::Read { file, error } => write!(f, "cannot read {file}: {error}"),
             Self::Config(errors) => errors.fmt(f),
-            Self::Filters(problems) => {
-                for (i, problem) in problems.iter().enumerate() {
-                    write!(f, "{}{problem}", if i > 0 { "\n\n" } else { "" })?;
-                }
-                Ok(())
-            }
+            Self::Filters(problems) => each(f, problems),
+            Self::Probes(failures) => each(f, failures),
             Self::Setup { at, message, help } => {
                 write!(f, "{message}\n  --> {at}")?;
                 help.as_ref().map_or(Ok(()), |h| write!(f, "\n  = help: {h}"))
@@ -90,6 +88,11 @@ impl fmt::Display for RunError {
             Self::Host(error) => error.fmt(f),
         }
     }
+}
+
+/// One below the other.
+fn each(f: &mut fmt::Formatter<'_>, problems: &[impl fmt::Display]) -> fmt::Result {
+    problems.iter().enumerate().try_for_each(|(i, problem)| write!(f, "{}{problem}", if i > 0 { "\n\n" } else { "" }))
 }
 
 impl std::error::Error for RunError {}

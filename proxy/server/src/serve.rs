@@ -33,6 +33,7 @@ use crate::{
     load::{self, RunError},
     logging,
     outside::Machine,
+    probe::Probe,
     proxy::Proxy,
     reload::{self, Ask, Cause, Files, Loader, Pins, Reloader},
     tcp::{Bound, TcpProxy},
@@ -44,11 +45,12 @@ const RESOLVE: Duration = Duration::from_secs(10);
 /// Idle connections kept to all upstreams, for each worker.
 const POOL: usize = 512;
 
-/// Serves a configuration until it is told to stop (SIGINT or SIGTERM); SIGHUP loads the file again.
+/// Serves a configuration until it is told to stop (SIGINT or SIGTERM); SIGHUP loads the file again. What it asks of new
+/// versions of filters (`reload.probe`) is played by `probe`.
 ///
 /// # Errors
 /// [`RunError`] when it cannot be served at all; nothing was bound then.
-pub fn run(file: &Path) -> Result<(), RunError> {
+pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
     logging::start(&plan.telemetry);
@@ -65,7 +67,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     if let Some(listener) = &plan.admin {
         admin::start(listener, file, status.clone())?;
     }
-    let loader = Loader { file: file.to_owned(), host, machine, shards: workers };
+    let loader = Loader { file: file.to_owned(), host, machine, probe, shards: workers };
     let serving = loader.load(1, None, &files, &Pins::default())?;
     let plan = serving.plan.clone();
     let log = AccessLog::open(plan.telemetry.access_log.as_ref())

@@ -38,6 +38,8 @@ const DOUBT: Duration = Duration::from_secs(5);
 const DOUBT_WHEN_POLLING: Duration = Duration::from_secs(60);
 /// Looks are this many times as long apart as they take, so that no more than a fifth of a core goes into reading.
 const REST: u32 = 4;
+/// Looks that find nothing new are this much closer than `debounce`.
+const QUICK: u32 = 10;
 /// How many times `debounce` lie between looks at files that are long past the patience, or cannot be read now.
 const SELDOM: u32 = 10;
 
@@ -169,7 +171,11 @@ impl<R: Send + 'static> Watch<R> {
     fn next(&self) -> (Instant, Instant) {
         let now = Instant::now();
         let Some(last) = &self.last else { return (now, now) };
-        let soon = last.ended + self.options.debounce.max(last.took * REST);
+        // Only what is pending has to be found the same twice, `debounce` apart: what begins with a temporary file is seen
+        // at once when that is renamed.
+        let pending = self.files.values().any(Watched::is_pending);
+        let apart = if pending { self.options.debounce } else { self.options.debounce / QUICK };
+        let soon = last.ended + apart.max(last.took * REST);
         let seldom = soon.max(last.ended + self.options.debounce * SELDOM);
         let tick = last.ended + if last.blind { self.options.poll } else { HEARTBEAT };
         let patience = self.options.patience;

@@ -84,7 +84,7 @@ fn what_happens_is_told_with_its_cause_and_its_digests() {
     let change = &swapped["filters"][0];
     assert_eq!((&change["filter"], &change["before"], &change["after"]), (&"v".into(), &first, &second));
     assert_eq!(swapped["generation"], 2);
-    for stage in ["read_ms", "compile_ms", "start_ms", "total_ms"] {
+    for stage in ["read_ms", "compile_ms", "start_ms", "probe_ms", "total_ms"] {
         assert!(swapped["stages"][stage].is_f64(), "{swapped}");
     }
 

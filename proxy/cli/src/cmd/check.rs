@@ -5,14 +5,17 @@ use std::{fmt::Write as _, path::Path, process::ExitCode};
 use serde_json::{Value, json};
 use sluice_server::{CheckReport, CheckedFilter, RunError};
 
-use crate::explain::{self, Failure, chain, size};
+use crate::{
+    explain::{self, Failure, chain, size},
+    probe::Rehearsal,
+};
 
 /// Checks a configuration and prints what was found.
 ///
 /// # Errors
 /// When the file cannot be read or is wrong; what does not load is part of the report.
 pub(crate) fn run(config: &Path, as_json: bool) -> Result<ExitCode, Failure> {
-    let report = match sluice_server::check(config) {
+    let report = match sluice_server::check(config, &Rehearsal) {
         Ok(report) => report,
         Err(error) if as_json => {
             explain::print_json(&refused(config, &error))?;

@@ -1,6 +1,6 @@
 //! How changes of files are picked up, and what becomes of what served before.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// How changes are picked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Reload {
     pub keep: usize,
     /// When a filter that was just replaced goes back by itself.
     pub rollback: Rollback,
+    /// Files with exchanges that have to come out as written before a new configuration serves.
+    pub probe: Vec<PathBuf>,
 }
 
 /// What becomes of exchanges that an old generation still serves when its time is over.

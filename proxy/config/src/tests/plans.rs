@@ -27,6 +27,7 @@ fn defaults_are_those_of_the_reference() {
             after_drain: AfterDrain::Finish,
             keep: 5,
             rollback: Rollback { crashes: 0, percent: 1, window: Duration::from_secs(60) },
+            probe: Vec::new(),
         }
     );
     assert!(plan.admin.is_none());

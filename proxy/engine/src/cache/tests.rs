@@ -57,8 +57,12 @@ fn what_is_damaged_is_compiled_again() {
     ];
     for harm in damage {
         harm();
-        assert!(!Code::compile(&engine(dir.path()), &module()).expect("it compiles").was_cached());
-        assert!(Code::compile(&engine(dir.path()), &module()).expect("it loads").was_cached(), "it is whole again");
+        let again = Code::compile(&engine(dir.path()), &module()).expect("it compiles");
+        assert!(!again.was_cached());
+        let [trouble] = again.cache_trouble() else { panic!("it is told once: {:?}", again.cache_trouble()) };
+        assert!(trouble.to_string().starts_with(&file.display().to_string()), "{trouble}");
+        let whole = Code::compile(&engine(dir.path()), &module()).expect("it loads");
+        assert!(whole.was_cached() && whole.cache_trouble().is_empty(), "it is whole again");
     }
     // The code of one module under the name of another.
     let other = wat::parse_bytes(b"(module)").expect("it is right").into_owned();
@@ -67,6 +71,21 @@ fn what_is_damaged_is_compiled_again() {
         fs::write(&path, &whole).expect("written");
     }
     assert!(!Code::compile(&engine(dir.path()), &other).expect("it compiles").was_cached());
+}
+
+#[test]
+fn what_cannot_be_kept_is_told_and_runs() {
+    let dir = TempDir::new().expect("a folder");
+    let engine = engine(dir.path());
+    let options = EngineOptions { max_guests: 4, ..EngineOptions::default() };
+    let small = Cache::open(dir.path(), None, 1).expect("a folder");
+    let small = Engine::new(options).expect("an engine").with_cache(Some(small.into()));
+    let told = |code: &Code| code.cache_trouble().iter().map(ToString::to_string).collect::<Vec<_>>().concat();
+    let large = Code::compile(&small, &module()).expect("it compiles");
+    assert!(told(&large).contains("bytes of code, the cache keeps 1"), "{}", told(&large));
+    fs::remove_dir_all(dir.path()).expect("removed");
+    let code = Code::compile(&engine, &module()).expect("it compiles");
+    assert!(told(&code).contains("No such file"), "{}", told(&code));
 }
 
 #[test]

@@ -285,7 +285,7 @@ fn telemetry(telemetry: &plan::Telemetry) -> Value {
 }
 
 fn reload(reload: &plan::Reload) -> Value {
-    let plan::Reload { watch, debounce, poll, drain, after_drain, keep, rollback } = reload;
+    let plan::Reload { watch, debounce, poll, drain, after_drain, keep, rollback, probe } = reload;
     let plan::Rollback { crashes, percent, window } = rollback;
     json!({
         "watch": watch,
@@ -298,6 +298,7 @@ fn reload(reload: &plan::Reload) -> Value {
         },
         "keep": keep,
         "rollback": { "crashes": crashes, "percent": percent, "window": time(*window) },
+        "probe": probe.iter().map(|file| path(file)).collect::<Vec<_>>(),
     })
 }
 

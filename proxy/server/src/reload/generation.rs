@@ -19,6 +19,7 @@ use crate::{
     certificates::{self, Keys},
     load::{self, FilterProblem, RunError},
     outside::Machine,
+    probe::{self, Probe, ProbeFailure},
     site::Site,
     upstream::Upstream,
 };
@@ -54,6 +55,8 @@ pub(crate) struct Stages {
     pub(crate) compile_ms: f64,
     /// Starting and configuring guests.
     pub(crate) start_ms: f64,
+    /// Playing the probes.
+    pub(crate) probe_ms: f64,
     /// All of it, by the clock on the wall.
     pub(crate) total_ms: f64,
 }
@@ -63,6 +66,7 @@ pub(crate) struct Loader {
     pub(crate) file: PathBuf,
     pub(crate) host: Arc<Host>,
     pub(crate) machine: Arc<Machine>,
+    pub(crate) probe: Arc<dyn Probe>,
     /// Guests of each filter.
     pub(crate) shards: usize,
 }
@@ -73,6 +77,8 @@ struct Parts {
     on_file: Vec<Result<Recipe, FilterProblem>>,
     upstreams: Vec<Known>,
     keys: Result<Keys, RunError>,
+    /// Nothing is asked of versions that served before and are brought back.
+    probes: Vec<Result<(String, String), ProbeFailure>>,
     began: Instant,
 }
 
@@ -94,7 +100,8 @@ impl Loader {
         let upstreams = upstreams(&plan, &self.file, files, number, before)?;
         let on_file = plan.filters.iter().map(|f| Recipe::read(f, &self.file, files)).collect();
         let keys = certificates::read(&plan, &self.file, files);
-        self.assemble(number, Parts { plan, on_file, upstreams, keys, began }, before, pins)
+        let probes = probe::read(&plan, files);
+        self.assemble(number, Parts { plan, on_file, upstreams, keys, probes, began }, before, pins)
     }
 
     /// The same generation again, with other versions of those filters that are pinned now.
@@ -107,6 +114,7 @@ impl Loader {
             on_file: before.on_file.iter().cloned().map(Ok).collect(),
             upstreams: before.upstreams.clone(),
             keys: Ok(before.keys.clone()),
+            probes: Vec::new(),
             began: Instant::now(),
         };
         self.assemble(number, parts, Some(before), pins)
@@ -119,13 +127,17 @@ impl Loader {
         before: Option<&Generation>,
         pins: &Pins,
     ) -> Result<Generation, RunError> {
-        let Parts { plan, on_file, upstreams, keys, began } = parts;
+        let Parts { plan, on_file, upstreams, keys, probes, began } = parts;
         let mut stages = Stages { read_ms: millis(began.elapsed()), ..Stages::default() };
         let serving: Vec<_> = upstreams.iter().map(|known| known.upstream.clone()).collect();
         let reached = self.machine.callouts().set_upstreams(&serving);
         let built = self.versions(&plan, &on_file, before, pins, &mut stages).and_then(|versions| {
             let site = build::site(&plan, &self.file, &versions, serving, number)?;
-            Ok((versions, Arc::new(site), keys?))
+            let keys = keys?;
+            let probing = Instant::now();
+            probe::play(&*self.probe, &self.host, probes, &versions)?;
+            stages.probe_ms = millis(probing.elapsed());
+            Ok((versions, Arc::new(site), keys))
         });
         let (versions, site, keys) = built.inspect_err(|_| {
             self.machine.callouts().set_upstreams(&reached);
@@ -165,6 +177,12 @@ impl Loader {
                 ms = millis(version.compiling + version.starting),
                 "filter loaded"
             );
+            for trouble in version.code().cache_trouble() {
+                tracing::warn!(
+                    filter = version.name(),
+                    "compiled code in the cache could not be used or kept, which costs time: {trouble}"
+                );
+            }
         }
         if problems.is_empty() { Ok(versions) } else { Err(RunError::Filters(problems)) }
     }

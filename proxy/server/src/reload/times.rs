@@ -17,12 +17,12 @@ pub(crate) struct Spread {
 
 /// Times of every step.
 #[derive(Debug, Default)]
-pub(crate) struct Times([Spread; 4]);
+pub(crate) struct Times([Spread; 5]);
 
 impl Times {
     pub(super) fn add(&mut self, stages: &Stages) {
-        let Stages { read_ms, compile_ms, start_ms, total_ms } = stages;
-        for (spread, ms) in self.0.iter_mut().zip([read_ms, compile_ms, start_ms, total_ms]) {
+        let Stages { read_ms, compile_ms, start_ms, probe_ms, total_ms } = stages;
+        for (spread, ms) in self.0.iter_mut().zip([read_ms, compile_ms, start_ms, probe_ms, total_ms]) {
             let seconds = ms / 1000.0;
             spread.sum += seconds;
             let at = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len() - 1);
@@ -34,7 +34,7 @@ impl Times {
 
     /// Each step by its name.
     pub(crate) fn steps(&self) -> impl Iterator<Item = (&'static str, &Spread)> {
-        ["read", "compile", "start", "total"].into_iter().zip(&self.0)
+        ["read", "compile", "start", "probe", "total"].into_iter().zip(&self.0)
     }
 }
 
@@ -45,8 +45,8 @@ mod tests {
     #[test]
     fn a_time_is_counted_once_and_at_its_bound() {
         let mut times = Times::default();
-        times.add(&Stages { read_ms: 1.0, compile_ms: 1.01, start_ms: 0.0, total_ms: 1e9 });
+        times.add(&Stages { read_ms: 1.0, compile_ms: 1.01, start_ms: 0.0, probe_ms: 0.02, total_ms: 1e9 });
         let places: Vec<_> = times.steps().map(|(_, spread)| spread.counts.iter().position(|n| *n == 1)).collect();
-        assert_eq!(places, [Some(0), Some(1), Some(0), Some(BOUNDS.len() - 1)]);
+        assert_eq!(places, [Some(0), Some(1), Some(0), Some(0), Some(BOUNDS.len() - 1)]);
     }
 }

@@ -11,7 +11,7 @@ use sluice_config::{
     Plan, Position,
     plan::{self, Source},
 };
-use sluice_host::{Code, Digest, Filter, Host, Isolation};
+use sluice_host::{Code, Digest, Filter, FilterSpec, Host, Isolation};
 
 use super::{Files, crew};
 use crate::{
@@ -86,6 +86,16 @@ impl Version {
 
     pub(crate) fn name(&self) -> &str {
         &self.recipe.settings.name
+    }
+
+    pub(crate) fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// What it is loaded as, with its own configuration alone.
+    pub(crate) fn spec(&self) -> FilterSpec {
+        let settings = &self.recipe.settings;
+        spec::spec(settings, self.code.clone(), vec![settings.config.clone()])
     }
 
     fn serves(&self, recipe: &Recipe, configs: &[String]) -> bool {
