@@ -19,7 +19,7 @@ use crate::{
     host::Services,
     image::Image,
     meter::Meter,
-    outside::escape,
+    plain::escape,
 };
 
 /// What all guests of a filter are built from.

@@ -36,6 +36,7 @@ mod meter;
 mod outside;
 mod parts;
 mod place;
+mod plain;
 mod pool;
 mod share;
 mod shared;

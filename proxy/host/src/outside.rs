@@ -121,26 +121,3 @@ pub struct SlowReport<'a> {
     /// How many others since the last report were not told of: there is one a second at most.
     pub more: u64,
 }
-
-/// Escapes control characters, so that no guest writes a line that looks like another's.
-pub(crate) fn escape(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    let text = String::from_utf8_lossy(bytes);
-    if !text.chars().any(char::is_control) {
-        return text;
-    }
-    let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if c == '\t' || !c.is_control() { out.push(c) } else { out.extend(c.escape_default()) }
-    }
-    out.into()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_line_stays_one_line() {
-        assert_eq!(super::escape(b"plain \xc3\xa4"), "plain ä");
-        assert_eq!(super::escape(b"a\r\nINFO forged\x1b[31m"), "a\\r\\nINFO forged\\u{1b}[31m");
-        assert_eq!(super::escape(b"\xff\x00"), "\u{fffd}\\u{0}");
-    }
-}

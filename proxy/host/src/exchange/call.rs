@@ -11,8 +11,8 @@ use crate::{
     guest::Guest,
     health::Admission,
     inbox::Parked,
-    outside::escape,
     place::{Entered, Place},
+    plain::escape,
     state::Writable,
     wasi,
 };

@@ -5,7 +5,8 @@ use sluice_abi::{LogLevel, Status};
 use crate::{
     Cap,
     caps::{Bound, Full},
-    outside::{LogLine, escape},
+    outside::LogLine,
+    plain::escape,
     state::State,
 };
 

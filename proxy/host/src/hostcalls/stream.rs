@@ -64,7 +64,7 @@ pub(crate) fn proxy_send_local_response(
         status,
         headers,
         body: Bytes::copy_from_slice(body),
-        details: crate::outside::escape(details).into_owned(),
+        details: crate::plain::escape(details).into_owned(),
         grpc_status: u32::try_from(grpc_status).ok().filter(|s| *s <= 16),
         filter: state.identity.name.clone(),
     });
