@@ -126,6 +126,6 @@ impl Blueprint {
 
     fn log(&self, level: LogLevel, message: &str) {
         let message = &*escape(message.as_bytes());
-        self.services.outside.log(&LogLine { filter: &self.identity.name, level, message, context: 0 });
+        self.services.outside.log(&LogLine { filter: &self.identity.name, level, message, context: 0, trace: None });
     }
 }

@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::TracePlace;
+
 /// Header fields in order.
 pub type FieldList = Vec<(HeaderName, HeaderValue)>;
 
@@ -29,6 +31,8 @@ pub struct Callout {
     pub trailers: FieldList,
     /// How long the whole call may take.
     pub timeout: Duration,
+    /// Where the exchange that makes it stands in a trace.
+    pub trace: Option<TracePlace>,
 }
 
 /// What came of a callout; the text of a failure is what `proxy_get_status` tells.
@@ -65,6 +69,8 @@ pub struct GrpcCall {
     pub message: Option<Bytes>,
     /// How long the whole call may take; a stream has no such limit.
     pub timeout: Option<Duration>,
+    /// Where the exchange that makes it stands in a trace.
+    pub trace: Option<TracePlace>,
 }
 
 /// What comes back on a gRPC call, in this order; `Closed` comes once and last.

@@ -7,12 +7,14 @@
 mod call;
 mod flow;
 mod tcp;
+mod visit;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+pub use self::visit::{Visit, Visits};
 use crate::{Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, Step, Token, place::Place};
 
 /// One exchange's way through a chain. Dropping it ends every context it opened.
@@ -27,6 +29,8 @@ pub struct Exchange {
     finished: bool,
     /// A TCP connection, which has no heads and no trailers.
     tcp: bool,
+    /// `None` when nobody asked for them.
+    visits: Option<Box<Visits>>,
 }
 
 /// One filter's part in an exchange.
@@ -38,6 +42,8 @@ struct Slot {
     request: Held,
     response: Held,
     used: Duration,
+    /// Hostcalls so far; wraps.
+    hostcalls: u32,
     outcome: Outcome,
 }
 
@@ -159,6 +165,7 @@ impl Exchange {
             inbox: None,
             finished: false,
             tcp,
+            visits: None,
         }
     }
 

@@ -46,6 +46,7 @@ pub(crate) enum Value {
 /// are answered. A call that was not granted fails in a way that the SDKs survive where the ABI knows such a way.
 #[inline]
 pub(crate) fn allowed(state: &mut State, call: Hostcall) -> Result<(), Status> {
+    state.hostcalls = state.hostcalls.wrapping_add(1);
     if state.identity.grants.hostcalls & call.bit() != 0 && state.phase != Phase::Instantiate && !state.allocating {
         return Ok(());
     }

@@ -43,6 +43,7 @@ mod shared;
 mod state;
 mod step;
 mod thread;
+mod trace;
 mod wasi;
 
 pub use body::Body;
@@ -52,7 +53,7 @@ pub use callout::{
 pub use caps::{Cap, CapReport, Caps, SharedCaps};
 pub use chain::{Chain, Link};
 pub use error::{HostError, LoadError};
-pub use exchange::{Exchange, Outcome, Ran};
+pub use exchange::{Exchange, Outcome, Ran, Visit, Visits};
 pub use filter::{Exports, Filter, FilterSpec, Grants, Isolation};
 pub use head::{Fields, Head, InvalidHeader, RequestFields, RequestHead, ResponseFields, ResponseHead, TrailersHead};
 pub use health::Quarantine;
@@ -65,6 +66,7 @@ pub use outside::{CrashReport, Job, LogLine, Outside, SlowReport};
 pub use parts::{RequestParts, ResponseParts};
 pub use shared::MetricSample;
 pub use step::{Fault, Phase, Reply, Step, Token};
+pub use trace::{Note, TracePlace};
 
 pub use sluice_abi::{
     AbiVersion, LogLevel, MetricType, PeerType,

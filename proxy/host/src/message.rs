@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{Body, Head};
+use crate::{Body, Head, Note, TracePlace};
 
 /// One exchange's message.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub struct Message {
     pub facts: ExchangeFacts,
     /// What filters set with `proxy_set_property`: path (segments joined by NUL) and value.
     pub(crate) properties: Vec<(Box<[u8]>, Box<[u8]>)>,
+    /// What the filter under way added to its span.
+    pub(crate) notes: Vec<Note>,
 }
 
 impl Message {
@@ -75,6 +77,8 @@ pub struct ExchangeFacts {
     pub response_bytes: u64,
     /// Details of a response that the proxy made by itself.
     pub code_details: Option<Arc<str>>,
+    /// Where it stands in a trace, where there is one.
+    pub trace: Option<TracePlace>,
 }
 
 /// Facts of a TLS session.

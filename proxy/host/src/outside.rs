@@ -6,7 +6,7 @@ use sluice_abi::LogLevel;
 use sluice_engine::{Crash, Digest};
 
 use crate::{
-    CapReport, Phase,
+    CapReport, Phase, TracePlace,
     callout::{Callout, Done, GrpcCall, GrpcEvent, GrpcEvents, GrpcSink},
 };
 
@@ -88,6 +88,8 @@ pub struct LogLine<'a> {
     pub message: &'a str,
     /// The context that spoke; 0 while the module starts.
     pub context: u32,
+    /// Where its exchange stands in a trace.
+    pub trace: Option<TracePlace>,
 }
 
 /// A guest that died.

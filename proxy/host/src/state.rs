@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(crate) done: Vec<u32>,
     /// What the running callback measured last and has only added to since: many additions are not each a walk.
     pub(crate) measured: Option<(MapType, Size)>,
+    /// Hostcalls since the message was lent; wraps.
+    pub(crate) hostcalls: u32,
     /// Log lines of the running callback and their bytes.
     pub(crate) logged: Logged,
     /// Half lines on standard output and error.
@@ -159,6 +161,7 @@ impl State {
             asked: Asked::default(),
             done: Vec::new(),
             measured: None,
+            hostcalls: 0,
             logged: Logged::default(),
             stdio: Stdio::default(),
             last_log: String::new(),

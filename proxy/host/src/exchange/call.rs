@@ -20,6 +20,10 @@ use crate::{
 impl Exchange {
     /// Calls one filter in one phase. A filter without that callback, or out of the exchange, continues.
     pub(super) fn call(&mut self, index: usize, phase: Phase, end: bool) -> Verdict {
+        self.visit(index, phase, |exchange| exchange.call_unseen(index, phase, end))
+    }
+
+    fn call_unseen(&mut self, index: usize, phase: Phase, end: bool) -> Verdict {
         let Some(direction) = direction_of(phase) else { return Verdict::Continue };
         if self.slots.get(index).is_none_or(|s| s.skipped) {
             return Verdict::Continue;
@@ -55,7 +59,7 @@ impl Exchange {
         let message = self.message.take().unwrap_or_default();
         let lent = Lent::give(guest, context, message, direction, phase, held, writable);
         let result = enter(guest, phase, context, lent.count, before, end, budget);
-        let took = guest.last_used();
+        let (took, hostcalls) = (guest.last_used(), guest.state().hostcalls);
         let (message, body) = lent.take(guest);
         self.message = Some(message);
         wasi::flush(guest.state());
@@ -68,6 +72,7 @@ impl Exchange {
             return Verdict::Continue;
         };
         slot.used += took;
+        slot.hostcalls = slot.hostcalls.wrapping_add(hostcalls);
         slot.held_mut(direction).body = body;
         let verdict = match result {
             Err(crash) => return self.crashed(index, entered, phase, &crash),
@@ -141,6 +146,10 @@ impl Exchange {
     /// Brings what came on a call to the filter that made it, with this exchange's message in hand: the filter may
     /// change a head that it still holds, answer, and continue; all that comes back by the inbox.
     pub(super) fn answer(&mut self, index: usize, call: u32, answer: Answer) -> Verdict {
+        self.visit(index, Phase::Callout, |exchange| exchange.answer_unseen(index, call, answer))
+    }
+
+    fn answer_unseen(&mut self, index: usize, call: u32, answer: Answer) -> Verdict {
         let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
         let Some(lease) = slot.guest.as_ref() else { return Verdict::Continue };
         let (place, context) = (lease.place.clone(), lease.context);
@@ -155,12 +164,13 @@ impl Exchange {
         let message = self.message.take().unwrap_or_default();
         let lent = Lent::give(guest, context, message, held, Phase::Callout, body, writable);
         let result = guest.answer(call, answer);
-        let took = guest.last_used();
+        let (took, hostcalls) = (guest.last_used(), guest.state().hostcalls);
         let (message, body) = lent.take(guest);
         self.message = Some(message);
         self.half_mut(held).edited |= body.changed();
         if let Some(slot) = self.slots.get_mut(index) {
             slot.used += took;
+            slot.hostcalls = slot.hostcalls.wrapping_add(hostcalls);
             slot.held_mut(held).body = body;
         }
         match result {
@@ -295,6 +305,7 @@ impl Lent {
         state.message = Some(message);
         state.message_of = context;
         state.writable = writable;
+        state.hostcalls = 0;
         Self { count }
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sluice_abi::{LogLevel, Status, pairs::Pairs};
 
-use super::http_call::{MAX_BODY, fields, refused, room, target, trace, within};
+use super::http_call::{MAX_BODY, fields, place, refused, room, target, trace, within};
 use crate::{
     GrpcCall,
     calls::Kind,
@@ -68,6 +68,7 @@ fn prepare(
         metadata,
         message: None,
         timeout: None,
+        trace: place(state),
     })
 }
 

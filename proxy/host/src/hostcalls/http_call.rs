@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use sluice_abi::{LogLevel, Status, pairs::Pairs};
 
 use crate::{
-    Callout, Cap, FieldList,
+    Callout, Cap, FieldList, TracePlace,
     calls::Kind,
     caps::{Bound, Full},
     state::{Outgoing, State},
@@ -54,6 +54,7 @@ pub(crate) fn proxy_http_call(
         body: Bytes::copy_from_slice(body),
         trailers,
         timeout: within(timeout),
+        trace: place(state),
     };
     let call = state.calls.begin(state.effective, Kind::Http);
     state.outgoing.push(Outgoing::Call(call, callout));
@@ -110,6 +111,11 @@ pub(super) fn trace(state: &State, fields: &mut FieldList) {
             fields.push((HeaderName::from_static(name), value));
         }
     }
+}
+
+/// Where the stream that calls stands in a trace.
+pub(super) fn place(state: &State) -> Option<TracePlace> {
+    state.message().and_then(|message| message.facts.trace)
 }
 
 /// Says in the log why a callout was refused.

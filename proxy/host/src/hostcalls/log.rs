@@ -40,6 +40,7 @@ pub(crate) fn write(state: &mut State, level: LogLevel, message: &[u8]) {
             level,
             message: &text,
             context: state.effective,
+            trace: state.message.as_ref().and_then(|message| message.facts.trace),
         });
     }
     state.last_log.clear();

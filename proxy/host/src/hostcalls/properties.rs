@@ -7,7 +7,12 @@ use std::time::Duration;
 use sluice_abi::{LogLevel, Status, path};
 
 use super::Value;
-use crate::{Head, Message, state::State};
+use crate::{
+    Head, Message, Note,
+    plain::escape,
+    state::State,
+    trace::{MAX_NOTE, MAX_NOTES},
+};
 
 /// Most bytes of values that filters may set in one exchange.
 const MAX_SET: usize = 64 << 10;
@@ -37,6 +42,9 @@ pub(crate) fn proxy_set_property(state: &mut State, path: &[u8], value: &[u8]) -
         super::log::write(state, LogLevel::Warn, why.as_bytes());
         return Err(Status::NotFound);
     }
+    if note(state, path, value).is_some() {
+        return Ok(());
+    }
     let message = state.message_mut().ok_or(Status::NotFound)?;
     let held: usize = message.properties.iter().map(|(p, v)| p.len() + v.len()).sum();
     if held + path.len() + value.len() > MAX_SET {
@@ -54,6 +62,35 @@ pub(crate) fn proxy_set_property(state: &mut State, path: &[u8], value: &[u8]) -
     Ok(())
 }
 
+/// Adds to the span of the running callback: `sluice.span.NAME` an attribute, `sluice.event` something that happened. Where
+/// nobody will read it this does nothing, and the filter need not know. `None`: the property is another one.
+fn note(state: &mut State, path: &[u8], value: &[u8]) -> Option<()> {
+    let name = path.strip_prefix(b"sluice\0")?;
+    let key = name.strip_prefix(b"span\0").filter(|key| !key.is_empty());
+    if key.is_none() && name != b"event" {
+        return None;
+    }
+    let at = state.services.outside.wall_clock();
+    let message = state.message_mut()?;
+    let recorded = message.facts.trace.is_some_and(|place| place.visit.is_some());
+    if !recorded {
+        return Some(());
+    }
+    let text = |bytes: &[u8]| escape(bytes.get(..MAX_NOTE).unwrap_or(bytes)).into_owned();
+    let dotted = |key: &[u8]| key.iter().map(|b| if *b == 0 { b'.' } else { *b }).collect::<Vec<_>>();
+    let new = match key {
+        Some(key) => Note::Attribute(text(&dotted(key)), text(value)),
+        None => Note::Event(text(value), at),
+    };
+    // What was said last of an attribute counts.
+    let same = |note: &Note| matches!((note, &new), (Note::Attribute(a, _), Note::Attribute(b, _)) if a == b);
+    message.notes.retain(|note| !same(note));
+    if message.notes.len() < MAX_NOTES {
+        message.notes.push(new);
+    }
+    Some(())
+}
+
 fn lookup(state: &mut State, path: &[u8], out: &mut Vec<u8>) -> Found {
     let mut segments = path::segments(path);
     let (first, second, third) = (segments.next()?, segments.next(), segments.next());
@@ -62,6 +99,7 @@ fn lookup(state: &mut State, path: &[u8], out: &mut Vec<u8>) -> Found {
         (b"plugin_name", None, ..) => text(out, state.identity.name.as_bytes()),
         (b"plugin_root_id", None, ..) => text(out, state.identity.root_id.as_bytes()),
         (b"plugin_vm_id", None, ..) => text(out, state.identity.vm_id.as_bytes()),
+        (b"sluice", Some(name), None, false) => trace(state.message()?, name, out),
         (b"request", Some(name), third, false) => request(state, name, third, out),
         (b"response", Some(name), third, false) => response(state.message()?, name, third, out),
         (b"source" | b"destination" | b"connection" | b"upstream", Some(name), None, false) => {
@@ -80,6 +118,20 @@ fn lookup(state: &mut State, path: &[u8], out: &mut Vec<u8>) -> Found {
         _ => None,
     };
     built_in.or_else(|| custom(state.message()?, path, out))
+}
+
+/// Where the exchange stands in a trace, as in the fields of W3C trace context.
+fn trace(message: &Message, name: &[u8], out: &mut Vec<u8>) -> Found {
+    let place = message.facts.trace?;
+    match name {
+        b"trace_id" => text(out, format!("{:032x}", place.trace).as_bytes()),
+        b"span_id" => text(out, format!("{:016x}", place.current()).as_bytes()),
+        b"sampled" => {
+            out.push(u8::from(place.sampled));
+            Some(())
+        }
+        _ => None,
+    }
 }
 
 /// What the route's configuration or an earlier filter put there.
