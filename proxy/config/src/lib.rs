@@ -36,6 +36,7 @@ mod schema;
 mod settings;
 mod shape;
 mod telemetry;
+mod traces;
 mod units;
 mod upstream;
 mod world;

@@ -135,8 +135,15 @@ impl Shape for FieldValue {
     }
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Words(text) = Words::read(node, cx)?;
-        match HeaderValue::from_str(&text) {
-            Ok(_) => Some(Self(text)),
+        Self::check(&text, node, cx)
+    }
+}
+
+impl FieldValue {
+    /// A text that can be one.
+    pub(crate) fn check(text: &str, node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match HeaderValue::from_str(text) {
+            Ok(_) => Some(Self(text.to_owned())),
             Err(_) => cx.error(node.at, "this value cannot stand in a header field", "it has a control character"),
         }
     }

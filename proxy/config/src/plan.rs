@@ -2,11 +2,13 @@
 
 mod limits;
 mod reload;
+mod traces;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use limits::{Cache, Guests, Limits, Server, Shared};
 pub use reload::{AfterDrain, Reload, Rollback};
+pub use traces::{IpNet, Otlp, OtlpCompression, OtlpProtocol, Sampling};
 
 /// Where a value stands in the configuration text; line and column start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -396,10 +398,14 @@ pub struct Telemetry {
     pub log_level: LogLevel,
     /// How the proxy's own log looks.
     pub log_format: LogFormat,
-    /// Where traces and metrics are sent.
+    /// What traces call this proxy; `None` leaves it to the environment.
+    pub service: Option<String>,
+    /// Where traces are sent; `None` leaves it to the environment.
     pub otlp: Option<Otlp>,
-    /// Share of requests traced, 0.0 to 1.0.
-    pub sampling: f64,
+    /// Which requests are traced; `None` leaves it to the environment.
+    pub sampling: Option<Sampling>,
+    /// Peers whose trace context is taken over.
+    pub trust: Vec<IpNet>,
     /// The access log; `None` when the file says `access_log: off`.
     pub access_log: Option<AccessLog>,
 }
@@ -423,24 +429,6 @@ pub enum LogFormat {
     #[default]
     Human,
     Json,
-}
-
-/// Where traces and metrics are sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Otlp {
-    /// URL of the collector.
-    pub endpoint: String,
-    /// `grpc` or `http`.
-    pub protocol: OtlpProtocol,
-}
-
-/// How OTLP travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum OtlpProtocol {
-    #[default]
-    Grpc,
-    Http,
 }
 
 /// The access log.

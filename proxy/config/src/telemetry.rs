@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     declare::{choice, section},
-    net::Url,
     node::Node,
-    plan::{self, LogFormat, LogLevel, OtlpProtocol},
+    plan::{self, LogFormat, LogLevel},
     reader::Cx,
-    scalar::{FilePath, Share},
+    scalar::{FilePath, Text},
     shape::Shape,
+    traces::{Otlp, Sampling, Trust},
 };
 
 section! {
@@ -17,10 +17,14 @@ section! {
     Telemetry {
         /// The proxy's own log, on standard error.
         log: Log = "{}",
-        /// Where traces and metrics are sent; nowhere when absent.
+        /// What traces call this proxy (`service.name`); absent: `OTEL_SERVICE_NAME`, or `sluice`.
+        service: Option<Text>,
+        /// Where traces are sent; absent: `OTEL_EXPORTER_OTLP_ENDPOINT`, or nowhere.
         otlp: Option<Otlp>,
-        /// Share of the requests that are traced.
-        sampling: Share = "1.0",
+        /// Which requests are traced; absent: as `OTEL_TRACES_SAMPLER` says, or all.
+        sampling: Option<Sampling>,
+        /// Whose `traceparent` is taken over, with its decision; that of others is only linked to.
+        trust: Trust = "private",
         /// One line for each request: `off`, or where and how.
         access_log: Access = "{}",
     }
@@ -33,16 +37,6 @@ section! {
         level: LogLevel = "info",
         /// How a line looks.
         format: LogFormat = "human",
-    }
-}
-
-section! {
-    /// Where traces and metrics are sent
-    Otlp {
-        /// URL of the collector.
-        endpoint: Url,
-        /// How OTLP travels.
-        protocol: OtlpProtocol = "grpc",
     }
 }
 
@@ -67,11 +61,6 @@ choice!(LogLevel {
 choice!(LogFormat {
     "human" => LogFormat::Human, "For a terminal.";
     "json" => LogFormat::Json, "One JSON object a line.";
-});
-
-choice!(OtlpProtocol {
-    "grpc" => OtlpProtocol::Grpc, "gRPC.";
-    "http" => OtlpProtocol::Http, "HTTP with protobuf.";
 });
 
 /// `off`, or where and how.
@@ -114,8 +103,10 @@ impl Telemetry {
         plan::Telemetry {
             log_level: self.log.level,
             log_format: self.log.format,
-            otlp: self.otlp.map(|otlp| plan::Otlp { endpoint: otlp.endpoint.0, protocol: otlp.protocol }),
-            sampling: self.sampling.0,
+            service: self.service.map(|service| service.0),
+            otlp: self.otlp.map(Otlp::plan),
+            sampling: self.sampling.map(Sampling::plan),
+            trust: self.trust.plan(),
             access_log: self.access_log.0,
         }
     }

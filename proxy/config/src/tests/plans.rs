@@ -32,7 +32,8 @@ fn defaults_are_those_of_the_reference() {
     );
     assert!(plan.admin.is_none());
     assert_eq!(plan.telemetry.access_log, Some(AccessLog { path: None, format: LogFormat::Json }));
-    assert!((plan.telemetry.sampling - 1.0).abs() < f64::EPSILON);
+    assert_eq!(plan.telemetry.sampling, None);
+    assert!(plan.telemetry.trust.iter().any(|network| network.to_string() == "10.0.0.0/8"));
     assert_eq!(plan.telemetry.otlp, None);
     let UpstreamKind::Servers(servers) = &plan.upstreams[0].kind else { panic!("{plan:?}") };
     assert_eq!(servers.timeouts.connect, Duration::from_secs(5));
@@ -113,6 +114,24 @@ reload: { watch: true, debounce: 100ms, drain: 30s }
     assert_eq!((answer.status, answer.body.as_str()), (404, "gone"));
     assert_eq!(plan.services, [1]);
     assert_eq!(plan.telemetry.access_log.unwrap().path, Some("/etc/sluice/access.log".into()));
+    assert_eq!(plan.telemetry.sampling, Some(Sampling { ratio: 0.25, per_second: None, errors: true }));
+}
+
+#[test]
+fn traces_have_a_place_a_share_and_those_who_are_believed() {
+    let text = format!(
+        "{BASE}telemetry: {{ service: edge, otlp: {{ endpoint: \"https://c:4318\", protocol: http, headers: {{ X-Key: k }}, timeout: 1s, compression: gzip }}, \
+         sampling: {{ ratio: 0.1, per_second: 20, errors: false }}, trust: [10.1.0.0/16, \"::1\"] }}\n"
+    );
+    let telemetry = read(&text).unwrap_or_else(|errors| panic!("{errors}")).telemetry;
+    let otlp = telemetry.otlp.unwrap();
+    assert_eq!((otlp.protocol, otlp.compression), (OtlpProtocol::Http, OtlpCompression::Gzip));
+    assert_eq!(otlp.headers["x-key"], "k");
+    assert!(!format!("{otlp:?}").contains("x-key"));
+    assert_eq!(telemetry.sampling, Some(Sampling { ratio: 0.1, per_second: Some(20), errors: false }));
+    assert_eq!(telemetry.trust, ["10.1.0.0/16".parse().unwrap(), "::1/128".parse().unwrap()]);
+    assert_eq!(telemetry.service.as_deref(), Some("edge"));
+    assert_eq!(read(&format!("{BASE}telemetry: {{ trust: none }}\n")).unwrap().telemetry.trust, []);
 }
 
 #[test]
