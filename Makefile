@@ -11,6 +11,7 @@ run: setup ## build the filters and the proxy, then serve conf/quickstart.yaml
 
 test: filters ## build every guest from source, run all tests, end with the counts
 	@tools/prepare.sh tests
+	@tools/rotel.sh >/dev/null
 	@tools/test.sh
 
 fuzz: filters ## libFuzzer on the codecs, the configuration reader, the exchange and made modules, 20 seconds each

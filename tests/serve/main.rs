@@ -35,6 +35,7 @@ mod routing;
 mod swap;
 mod tcp;
 mod tls;
+mod traces;
 mod upgrade;
 mod waf;
 mod wild;

@@ -1,6 +1,9 @@
 //! HTTP callouts: requests that filters make by themselves.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::BytesMut;
 use http::{
@@ -9,12 +12,14 @@ use http::{
 };
 use http_body_util::{BodyExt, Full};
 use parking_lot::{Mutex, RwLock};
-use sluice_host::{Callout, CalloutOutcome, CalloutResponse, Done, FieldList};
+use sluice_host::{Callout, CalloutOutcome, CalloutResponse, Done, FieldList, TracePlace};
 
 use crate::{
     dial::{Body, words},
     echo,
     endpoint::Endpoint,
+    method,
+    telemetry::{CalloutSpan, CalloutStatus, CalloutTrace, Tracing},
     upstream::{Kind, Upstream},
 };
 
@@ -28,6 +33,7 @@ const MAX_PLAIN: usize = 256;
 pub(crate) struct Callouts {
     upstreams: RwLock<Arc<HashMap<String, Arc<Upstream>>>>,
     plain: Mutex<HashMap<String, Arc<Endpoint>>>,
+    tracing: OnceLock<Tracing>,
 }
 
 /// Who answers a callout.
@@ -39,6 +45,21 @@ pub(crate) enum Target {
 }
 
 impl Callouts {
+    /// From now on callouts are spans.
+    pub(crate) fn trace_with(&self, tracing: Tracing) {
+        let _ = self.tracing.set(tracing);
+    }
+
+    /// The span of a callout, where there is one.
+    pub(crate) fn span(
+        &self,
+        at: Option<TracePlace>,
+        fields: &mut FieldList,
+        what: impl FnOnce() -> CalloutSpan,
+    ) -> Option<CalloutTrace> {
+        self.tracing.get()?.callout(at, fields, what)
+    }
+
     /// Makes these the upstreams that callouts reach, and returns those of before.
     pub(crate) fn set_upstreams(&self, upstreams: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
         let map = upstreams.iter().map(|u| (u.name.clone(), u.clone())).collect();
@@ -73,14 +94,24 @@ impl Callouts {
     }
 
     /// Makes the call within its time and tells what came of it, whatever that is.
-    pub(crate) async fn send(&self, callout: Callout, done: Done) {
+    pub(crate) async fn send(&self, mut callout: Callout, done: Done) {
         let (filter, upstream) = (callout.filter.clone(), callout.upstream.clone());
+        let name = method::known(&callout.method);
+        let span = self.span(callout.trace, &mut callout.headers, || CalloutSpan {
+            name: name.to_owned(),
+            filter: filter.clone(),
+            upstream: upstream.clone(),
+        });
         let outcome = match tokio::time::timeout(callout.timeout, self.call(callout)).await {
             Ok(outcome) => outcome,
             Err(_) => Err("timeout".to_owned()),
         };
         if let Err(error) = &outcome {
             tracing::warn!(filter = &*filter, upstream, error, "a callout failed");
+        }
+        if let Some(span) = span {
+            let status = outcome.as_ref().ok().map(|response| CalloutStatus::Http(response.status));
+            span.end(status, outcome.as_ref().err().map(String::as_str));
         }
         done(outcome);
     }
@@ -189,6 +220,7 @@ mod tests {
             body: Bytes::from_static(b"abc"),
             trailers: Vec::new(),
             timeout: std::time::Duration::from_secs(1),
+            trace: None,
         }
     }
 

@@ -15,6 +15,7 @@ use sluice_host::{Exchange, Reply};
 use crate::{
     cause::Cause,
     site::{Route, Site},
+    telemetry::Trace,
 };
 
 /// Requests in flight, for a clean end.
@@ -62,6 +63,8 @@ pub(crate) struct Context {
     pub(crate) cause: Option<Cause>,
     /// Which filter answered, with its details, if one did.
     pub(crate) replied: Option<(Arc<str>, String)>,
+    /// Its spans, where traces are made.
+    pub(crate) trace: Option<Box<Trace>>,
     /// Dropped last: who sees that nobody holds the site any more may give its filters back.
     pub(crate) site: Option<Arc<Site>>,
 }
@@ -116,6 +119,7 @@ impl Context {
             upstream_reused: false,
             cause: None,
             replied: None,
+            trace: None,
         }
     }
 }

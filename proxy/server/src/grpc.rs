@@ -26,6 +26,7 @@ use tokio::{
 use crate::{
     callout::{Callouts, Target},
     dial::{BoxError, words},
+    telemetry::{CalloutSpan, CalloutStatus},
 };
 
 /// Largest message that is read for a filter, bytes.
@@ -59,6 +60,11 @@ pub(crate) fn open(callouts: Arc<Callouts>, mut call: GrpcCall, mut events: Grpc
     let task = tokio::spawn(async move {
         let timeout = call.timeout;
         let (filter, upstream, path) = (call.filter.clone(), call.upstream.clone(), call.path.clone());
+        let span = callouts.span(call.trace, &mut call.metadata, || CalloutSpan {
+            name: path.trim_start_matches('/').to_owned(),
+            filter: filter.clone(),
+            upstream: upstream.clone(),
+        });
         let end = {
             let run = within(timeout, exchange(&callouts, call, messages, &mut events));
             tokio::pin!(run);
@@ -73,6 +79,9 @@ pub(crate) fn open(callouts: Arc<Callouts>, mut call: GrpcCall, mut events: Grpc
         };
         if end.0 != 0 {
             tracing::debug!(filter = &*filter, upstream, path, status = end.0, message = end.1, "a gRPC call failed");
+        }
+        if let Some(span) = span {
+            span.end(Some(CalloutStatus::Grpc(end.0)), Some(end.1.as_str()));
         }
         events(GrpcEvent::Closed { status: end.0, message: end.1 });
     });

@@ -133,9 +133,6 @@ pub(crate) fn plan(file: &Path, files: &Files) -> Result<Plan, RunError> {
 pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |text: &str| warnings.push(text.to_owned());
-    if plan.telemetry.otlp.is_some() {
-        warn("`telemetry.otlp` is read, but this version exports no traces yet");
-    }
     if !plan.services.is_empty() {
         warn("`services` is read, but this version runs no filters without traffic yet");
     }

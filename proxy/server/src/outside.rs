@@ -60,13 +60,17 @@ impl Outside for Machine {
 
     fn log(&self, line: &LogLine<'_>) {
         let (filter, message, context) = (line.filter, line.message, line.context);
+        let trace_id = line.trace.map(|place| tracing::field::display(format!("{:032x}", place.trace)));
+        let span_id = line.trace.map(|place| tracing::field::display(format!("{:016x}", place.current())));
         match line.level {
-            LogLevel::Trace => tracing::trace!(target: "filter", filter, context, "{message}"),
-            LogLevel::Debug => tracing::debug!(target: "filter", filter, context, "{message}"),
-            LogLevel::Info => tracing::info!(target: "filter", filter, context, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "filter", filter, context, "{message}"),
-            LogLevel::Error => tracing::error!(target: "filter", filter, context, "{message}"),
-            LogLevel::Critical => tracing::error!(target: "filter", filter, context, critical = true, "{message}"),
+            LogLevel::Trace => tracing::trace!(target: "filter", filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Debug => tracing::debug!(target: "filter", filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Info => tracing::info!(target: "filter", filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "filter", filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Error => tracing::error!(target: "filter", filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Critical => {
+                tracing::error!(target: "filter", filter, context, trace_id, span_id, critical = true, "{message}")
+            }
         }
     }
 

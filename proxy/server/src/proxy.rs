@@ -20,6 +20,7 @@ use crate::{
     live::Live,
     request, request_body, response,
     site::Action,
+    telemetry::Tracing,
     upstream::Kind,
 };
 
@@ -27,9 +28,11 @@ use crate::{
 const MAX_TRIES: usize = 3;
 
 /// The proxy.
+#[derive(Clone)]
 pub(crate) struct Proxy {
     pub(crate) live: Arc<Live>,
     pub(crate) log: AccessLog,
+    pub(crate) tracing: Tracing,
 }
 
 #[async_trait]
@@ -45,6 +48,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        ctx.trace = self.tracing.begin(session);
         request::begin(&self.live, session, ctx).await
     }
 
@@ -66,6 +70,9 @@ impl ProxyHttp for Proxy {
             peer.options.set_http_version(1, 1);
         }
         ctx.upstream = peer._address.as_inet().copied();
+        if let Some(trace) = &mut ctx.trace {
+            trace.attempt(ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
+        }
         Ok(peer)
     }
 
@@ -83,6 +90,9 @@ impl ProxyHttp for Proxy {
             },
             _ => false,
         };
+        if let Some(trace) = &mut ctx.trace {
+            trace.attempt_failed(Cause::error(&error).token);
+        }
         error.set_retry(more);
         error
     }
@@ -106,6 +116,9 @@ impl ProxyHttp for Proxy {
         head: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        if let Some(trace) = &mut ctx.trace {
+            trace.tell_head(head);
+        }
         request::to_upstream(session, ctx, head)
     }
 
@@ -128,6 +141,9 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         // Between this hook and the next Pingora adds the field to answers that have no length.
         ctx.origin_chunked = head.headers.contains_key(http::header::TRANSFER_ENCODING);
+        if let Some(trace) = &mut ctx.trace {
+            trace.answered(head.status.as_u16());
+        }
         Ok(())
     }
 
@@ -198,6 +214,9 @@ impl ProxyHttp for Proxy {
         }
         finish(session, ctx);
         self.log.write(session, ctx, error);
+        if let Some(trace) = ctx.trace.take() {
+            trace.end(session, ctx);
+        }
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {

@@ -189,6 +189,10 @@ fn prepare(
     ctx.upstream = endpoint.peer().and_then(|peer| peer._address.as_inet().copied());
     let head = session.req_header();
     let mut headers: HeaderMap = head.headers.clone();
+    if let Some(trace) = &mut ctx.trace {
+        trace.attempt(ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
+        trace.tell(&mut headers);
+    }
     headers.remove(TRANSFER_ENCODING);
     headers.remove(CONTENT_LENGTH);
     let authority = headers.get(HOST).map_or_else(|| endpoint.authority().into_bytes(), |h| h.as_bytes().to_vec());

@@ -62,6 +62,9 @@ pub(crate) async fn run(
     let (parts, mut body) = response.into_parts();
     let mut relay = Relay { head: head(&parts)?, out: false, ended: false };
     ctx.response_begun = true;
+    if let Some(trace) = &mut ctx.trace {
+        trace.answered(parts.status.as_u16());
+    }
     relay.ended = ends_here(session, &relay.head);
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(true) };
     exchange.message().facts.upstream = ctx.upstream;

@@ -16,6 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Weak},
+    time::Instant,
 };
 
 use serde::Serialize;
@@ -23,18 +24,15 @@ use sluice_config::Plan;
 use sluice_host::{Digest, Filter};
 use tokio::sync::oneshot;
 
+use self::drain::{Drain, Given};
 pub(crate) use self::{
     crew::compile_behind,
-    events::{Cause, Event, Events, What},
+    events::{Cause, Event, Events, FilterChange, What},
     files::Files,
     generation::{Generation, Loader, Stages, millis},
     history::{History, Pins},
     times::{BOUNDS, Spread, Times},
     version::{Builder, Recipe, Version, module_path},
-};
-use self::{
-    drain::{Drain, Given},
-    events::FilterChange,
 };
 use crate::{
     admin::{Status, View},
@@ -160,6 +158,7 @@ impl Reloader {
     fn load(&mut self, cause: Cause) -> Answer {
         let files = Files::default();
         let number = self.serving.site.generation + 1;
+        let began = Instant::now();
         let loaded = self.loader.load(number, Some(&self.serving), &files, &self.pins);
         self.watch_over(files, loaded.is_ok());
         match loaded {
@@ -167,7 +166,7 @@ impl Reloader {
                 self.warn_of_what_stays(&next.plan);
                 Ok(self.swap(next, cause))
             }
-            Err(error) => Err(self.refuse(cause, &error)),
+            Err(error) => Err(self.refuse(cause, &error, began)),
         }
     }
 
@@ -177,12 +176,12 @@ impl Reloader {
         let (version, on_file) = serving.ok_or_else(|| Refusal::Unknown(format!("there is no filter `{name}`")))?;
         let recipe = self.history.find(version, to).map_err(Refusal::Unknown)?.clone();
         let undo = self.pins.pin(on_file.clone(), recipe);
-        let number = self.serving.site.generation + 1;
+        let (number, began) = (self.serving.site.generation + 1, Instant::now());
         match self.loader.again(number, &self.serving, &self.pins) {
             Ok(next) => Ok(self.swap(next, cause)),
             Err(error) => {
                 self.pins.undo(undo);
-                Err(self.refuse(cause, &error))
+                Err(self.refuse(cause, &error, began))
             }
         }
     }
@@ -250,9 +249,10 @@ impl Reloader {
         Arc::new(View::of(&self.serving, &self.pins, &self.history, &self.status.view.load()))
     }
 
-    fn refuse(&self, cause: Cause, error: &RunError) -> Refusal {
-        let error = error.to_string();
-        self.events.record(What::Refused { generation: self.serving.site.generation, cause, error: error.clone() });
+    fn refuse(&self, cause: Cause, error: &RunError, began: Instant) -> Refusal {
+        let (error, total_ms) = (error.to_string(), millis(began.elapsed()));
+        let generation = self.serving.site.generation;
+        self.events.record(What::Refused { generation, cause, error: error.clone(), total_ms });
         Refusal::Broken(error)
     }
 

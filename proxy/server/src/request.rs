@@ -51,6 +51,11 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
         None => return refuse(session, ctx, Cause::no_route()).await,
         Some(chain) => ctx.exchange = Some(chain.open(Box::new(message(session, ctx)))),
     }
+    if let (Some(trace), Some(exchange)) = (&ctx.trace, &mut ctx.exchange)
+        && trace.records()
+    {
+        exchange.record();
+    }
     if let Some(answered) = filter_headers(session, ctx).await? {
         return Ok(answered);
     }
@@ -134,6 +139,7 @@ fn message(session: &Session, ctx: &Context) -> Message {
         started: ctx.began_wall,
         tls,
         route: ctx.route.as_ref().map(|r| r.facts.clone()),
+        trace: ctx.trace.as_ref().map(|trace| trace.place()),
         ..ExchangeFacts::default()
     })
 }

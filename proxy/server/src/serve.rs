@@ -37,6 +37,7 @@ use crate::{
     proxy::Proxy,
     reload::{self, Ask, Cause, Files, Loader, Pins, Reloader},
     tcp::{Bound, TcpProxy},
+    telemetry::Tracing,
     watch::Waker,
 };
 
@@ -64,6 +65,9 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let machine = machine(logging::for_filters(plan.telemetry.log_level), file)?;
     let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map(Arc::new).map_err(RunError::Host)?;
     let status = Arc::new(Status::new(host.clone()));
+    let tracing = Tracing::start(&plan.telemetry, file)?;
+    status.events.trace_with(tracing.clone());
+    machine.callouts().trace_with(tracing.clone());
     if let Some(listener) = &plan.admin {
         admin::start(listener, file, status.clone())?;
     }
@@ -75,7 +79,8 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let live = Arc::new(Live::new(serving.site.clone()));
     let claims = claims(&plan, file)?;
     let certificates = Arc::new(Certificates::new(&serving.plan, &serving.keys));
-    let server = server(&plan, &claims, &certificates, file, workers, &live, &log)?;
+    let proxy = Proxy { live: live.clone(), log: log.clone(), tracing: tracing.clone() };
+    let server = server(&plan, &claims, &certificates, file, workers, &proxy)?;
     let reloader = Reloader::new(loader, serving, files, live.clone(), certificates, status.clone());
     let reloader = reloader.map_err(|e| no_thread(file, &e))?;
     let waker = reloader.waker();
@@ -89,9 +94,10 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let name = file.display().to_string();
     let ready = status.clone();
     spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name, &ready))?;
-    let watch = Signals { status, grace, log: log.clone() };
+    let watch = Signals { status, grace, log: log.clone(), tracing: tracing.clone() };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
     log.flush();
+    tracing.end();
     Ok(())
 }
 
@@ -144,8 +150,7 @@ fn server(
     certificates: &Certificates,
     file: &Path,
     workers: usize,
-    live: &Arc<Live>,
-    log: &AccessLog,
+    proxy: &Proxy,
 ) -> Result<Server, RunError> {
     let conf = ServerConf {
         threads: workers,
@@ -167,8 +172,8 @@ fn server(
         if listeners.is_empty() {
             continue;
         }
-        let proxy = Proxy { live: live.clone(), log: log.clone() };
-        let mut service = http_proxy_service_with_name(&server.configuration, proxy, if h2c { "h2c" } else { "http" });
+        let mut service =
+            http_proxy_service_with_name(&server.configuration, proxy.clone(), if h2c { "h2c" } else { "http" });
         if let Some(app) = service.app_logic_mut() {
             let mut options = HttpServerOptions::default();
             options.h2c = h2c;
@@ -191,7 +196,7 @@ fn server(
     let tcp: Vec<_> = plan.listeners.iter().zip(claims).enumerate().filter(|(_, (l, _))| !http(l)).collect();
     if !tcp.is_empty() {
         let listeners = tcp.iter().map(|(_, (l, c))| Bound { configured: l.address, address: c.address }).collect();
-        let app = TcpProxy { live: live.clone(), log: log.clone(), listeners };
+        let app = TcpProxy { live: proxy.live.clone(), log: proxy.log.clone(), listeners };
         let mut service = Service::new("tcp".to_owned(), app);
         for (at, (listener, claim)) in tcp {
             match &listener.tls {
@@ -249,6 +254,7 @@ struct Signals {
     status: Arc<Status>,
     grace: Duration,
     log: AccessLog,
+    tracing: Tracing,
 }
 
 #[async_trait]
@@ -267,15 +273,15 @@ impl ShutdownSignalWatch for Signals {
             "stopping: no new connections, requests in flight may finish"
         );
         if !self.status.stopping.swap(true, Ordering::SeqCst) {
-            let (grace, log) = (self.grace, self.log.clone());
+            let (grace, log, tracing) = (self.grace, self.log.clone(), self.tracing.clone());
             // Pingora would sleep through the whole grace period even when nothing is left to wait for.
-            let _ = thread::Builder::new().name("sluice-drain".into()).spawn(move || drain(grace, &log));
+            let _ = thread::Builder::new().name("sluice-drain".into()).spawn(move || drain(grace, &log, &tracing));
         }
         ShutdownSignal::GracefulTerminate
     }
 }
 
-fn drain(grace: Duration, log: &AccessLog) {
+fn drain(grace: Duration, log: &AccessLog, tracing: &Tracing) {
     let began = Instant::now();
     // A moment for connections that were accepted just now to become requests.
     thread::sleep(Duration::from_millis(100));
@@ -287,6 +293,7 @@ fn drain(grace: Duration, log: &AccessLog) {
         tracing::warn!(left, "the grace period is over; the requests that are left are cut");
     }
     log.flush();
+    tracing.end();
     tracing::info!("stopped");
     std::process::exit(0);
 }

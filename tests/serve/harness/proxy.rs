@@ -58,9 +58,15 @@ impl Proxy {
     }
 
     pub fn start_in(dir: TempDir, yaml: &str) -> Self {
+        Self::start_with(dir, yaml, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(dir: TempDir, yaml: &str, environment: &[(&str, &str)]) -> Self {
         let file = dir.path().join("sluice.yaml");
         fs::write(&file, yaml.replace("DIR", &dir.path().display().to_string())).unwrap();
         let child = command(&file)
+            .envs(environment.iter().copied())
             .stdout(File::create(dir.path().join("access.log")).unwrap())
             .stderr(File::create(dir.path().join("proxy.log")).unwrap())
             .spawn()

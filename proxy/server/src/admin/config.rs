@@ -268,16 +268,24 @@ fn upstream_name(plan: &Plan, index: usize) -> Option<&String> {
 }
 
 fn telemetry(telemetry: &plan::Telemetry) -> Value {
-    let plan::Telemetry { log_level, log_format, otlp, sampling, access_log } = telemetry;
+    let plan::Telemetry { log_level, log_format, service, otlp, sampling, trust, access_log } = telemetry;
     let word = |word: &dyn std::fmt::Debug| format!("{word:?}").to_lowercase();
     json!({
         "log_level": word(log_level),
         "log_format": word(log_format),
         // A URL can hold a password or a key.
-        "otlp": otlp.as_ref().map(|plan::Otlp { endpoint, protocol }| {
-            json!({ "endpoint": hidden(endpoint), "protocol": word(protocol) })
+        "otlp": otlp.as_ref().map(|plan::Otlp { endpoint, protocol, headers, timeout, compression }| json!({
+            "endpoint": hidden(endpoint),
+            "protocol": word(protocol),
+            "headers": hidden_values(headers),
+            "timeout": time(*timeout),
+            "compression": word(compression),
+        })),
+        "service": service,
+        "sampling": sampling.map(|plan::Sampling { ratio, per_second, errors }| {
+            json!({ "ratio": ratio, "per_second": per_second, "errors": errors })
         }),
-        "sampling": sampling,
+        "trust": trust.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "access_log": access_log.as_ref().map(|plan::AccessLog { path, format }| {
             json!({ "path": path.as_deref().map(self::path), "format": word(format) })
         }),

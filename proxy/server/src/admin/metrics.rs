@@ -24,6 +24,7 @@ pub(super) fn page(status: &Status) -> Result<String, fmt::Error> {
     let mut page = Page::default();
     serving(&mut page, status, &view);
     filters(&mut page, &view);
+    spans(&mut page, status);
     process::add(&mut page, status.started);
     custom::add(&mut page, &status.host.metrics());
     page.text()
@@ -47,6 +48,13 @@ fn serving(page: &mut Page, status: &Status, view: &View) {
     let spread =
         |Spread { counts, sum }: &Spread| Value::spread(*sum, BOUNDS.into_iter().zip(counts.iter().copied()).collect());
     page.add(times.steps().fold(steps, |family, (step, times)| family.with([("stage", step)], spread(times))));
+}
+
+/// What was dropped found the queue full; what failed was not taken by the collector.
+fn spans(page: &mut Page, status: &Status) {
+    let Some(counts) = status.events.spans() else { return };
+    let family = Family::new("sluice_telemetry_spans", "Spans, by what became of them");
+    page.add(counts.into_iter().fold(family, |f, (what, n)| f.with([("result", what)], Value::Count(n))));
 }
 
 fn filters(page: &mut Page, view: &View) {

@@ -113,7 +113,12 @@ mod tests {
 
     fn record(events: &Events, count: u64) {
         for n in 0..count {
-            events.record(What::Refused { generation: n, cause: Cause::Signal, error: "two\nlines".into() });
+            events.record(What::Refused {
+                generation: n,
+                cause: Cause::Signal,
+                error: "two\nlines".into(),
+                total_ms: 0.0,
+            });
         }
     }
 

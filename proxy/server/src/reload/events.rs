@@ -1,19 +1,21 @@
 //! Everything that happened to what serves: the last events, for whoever asks, and each one for those who listen.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::SystemTime,
 };
 
+use opentelemetry::trace::SpanContext;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
 use super::{Stages, Times};
+use crate::telemetry::{self, Tracing};
 
 /// Events that are kept. Small as they are they hold pages of the heap: 1,000 made 2 MiB, as much as all that 10,000 swaps leave.
 const KEPT: usize = 256;
@@ -46,7 +48,7 @@ pub(crate) enum What {
         in_flight: usize,
     },
     /// Files or somebody asked for a generation that cannot serve: this one goes on.
-    Refused { generation: u64, cause: Cause, error: String },
+    Refused { generation: u64, cause: Cause, error: String, total_ms: f64 },
     /// The last request of an old generation has ended; its guests and its code are given back.
     Drained { generation: u64, after_ms: f64, requests: usize },
     /// The time of an old generation is over.
@@ -100,6 +102,9 @@ pub(crate) struct Events {
     kept: Mutex<Kept>,
     listeners: broadcast::Sender<Arc<Event>>,
     pub(crate) counts: Counts,
+    tracing: OnceLock<Tracing>,
+    /// Spans of the swaps whose old generations still serve, by the generation that went.
+    swaps: Mutex<HashMap<u64, SpanContext>>,
 }
 
 #[derive(Default)]
@@ -110,14 +115,47 @@ struct Kept {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { kept: Mutex::default(), listeners: broadcast::channel(BEHIND).0, counts: Counts::default() }
+        Self {
+            kept: Mutex::default(),
+            listeners: broadcast::channel(BEHIND).0,
+            counts: Counts::default(),
+            tracing: OnceLock::new(),
+            swaps: Mutex::default(),
+        }
     }
 }
 
 impl Events {
+    /// From now on events are spans too.
+    pub(crate) fn trace_with(&self, tracing: Tracing) {
+        let _ = self.tracing.set(tracing);
+    }
+
+    /// Spans that were made; `None` when none are.
+    pub(crate) fn spans(&self) -> Option<[(&'static str, u64); 3]> {
+        self.tracing.get().and_then(Tracing::counts).map(telemetry::Counts::all)
+    }
+
+    /// What becomes of a generation is linked to the swap that took its place.
+    fn span(&self, what: &What) {
+        let Some(tracing) = self.tracing.get() else { return };
+        let mut swaps = self.swaps.lock();
+        let swap = match what {
+            What::Drained { generation, .. } => swaps.remove(generation),
+            What::DrainOver { generation, .. } => swaps.get(generation).cloned(),
+            What::Swapped { .. } | What::Refused { .. } => None,
+        };
+        if let (Some(context), What::Swapped { generation, .. }) = (tracing.event(what, swap), what)
+            && let Some(before) = generation.checked_sub(1).filter(|before| *before > 0)
+        {
+            swaps.insert(before, context);
+        }
+    }
+
     /// Keeps an event, counts it, writes it to the log and tells those who listen.
     pub(crate) fn record(&self, what: What) {
         what.log();
+        self.span(&what);
         match &what {
             What::Swapped { cause: Cause::Start, .. } => {}
             What::Swapped { cause, stages, .. } => {
@@ -169,7 +207,7 @@ impl What {
                     "the new configuration serves"
                 );
             }
-            Self::Refused { generation, cause, error } => tracing::error!(
+            Self::Refused { generation, cause, error, .. } => tracing::error!(
                 generation,
                 cause = cause.name(),
                 "the new configuration is refused, the old one goes on serving:\n{error}"
@@ -206,7 +244,7 @@ mod tests {
     use super::*;
 
     fn refused(n: u64) -> What {
-        What::Refused { generation: n, cause: Cause::Signal, error: "nonsense".into() }
+        What::Refused { generation: n, cause: Cause::Signal, error: "nonsense".into(), total_ms: 1.5 }
     }
 
     #[test]
@@ -231,7 +269,8 @@ mod tests {
         let mut json = serde_json::to_value(&*events.since(0).0[0]).expect("it is JSON");
         assert!(json["time"].take().as_str().is_some_and(|time| time.ends_with('Z')));
         let wanted = serde_json::json!({
-            "id": 1, "time": null, "event": "refused", "generation": 3, "cause": { "kind": "signal" }, "error": "nonsense"
+            "id": 1, "time": null, "event": "refused", "generation": 3, "cause": { "kind": "signal" }, "error": "nonsense",
+            "total_ms": 1.5
         });
         assert_eq!(json, wanted);
     }

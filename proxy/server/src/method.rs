@@ -1,0 +1,20 @@
+//! Methods as telemetry names them: nothing that a client makes up.
+
+use http::Method;
+
+/// The method's name, `_OTHER` for one that is not known.
+pub(crate) fn known(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_make_up_is_other() {
+        assert_eq!(known(&Method::PATCH), "PATCH");
+        assert_eq!(known(&Method::from_bytes(b"GETT").expect("a method")), "_OTHER");
+    }
+}
