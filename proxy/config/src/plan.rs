@@ -1,11 +1,13 @@
 //! The file as meant: plain values, every name resolved to an index, every default filled in.
 
 mod limits;
+mod logs;
 mod reload;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use limits::{Cache, Guests, Limits, Server, Shared};
+pub use logs::{AccessFormat, AccessLog, Field, Log, LogModule, Piece, Redact};
 pub use reload::{AfterDrain, Reload, Rollback};
 
 /// Where a value stands in the configuration text; line and column start at 1.
@@ -392,10 +394,8 @@ pub struct Admin {
 /// Logs, traces and the access log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
-    /// Level of the proxy's own log.
-    pub log_level: LogLevel,
-    /// How the proxy's own log looks.
-    pub log_format: LogFormat,
+    /// The proxy's own log.
+    pub log: Log,
     /// Where traces and metrics are sent.
     pub otlp: Option<Otlp>,
     /// Share of requests traced, 0.0 to 1.0.
@@ -441,13 +441,4 @@ pub enum OtlpProtocol {
     #[default]
     Grpc,
     Http,
-}
-
-/// The access log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessLog {
-    /// `None` is standard output.
-    pub path: Option<PathBuf>,
-    /// How a line looks.
-    pub format: LogFormat,
 }

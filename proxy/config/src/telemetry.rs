@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::{
+    access_log::Access,
     declare::{choice, section},
+    log::Log,
     net::Url,
     node::Node,
     plan::{self, LogFormat, LogLevel, OtlpProtocol},
-    reader::Cx,
-    scalar::{FilePath, Share},
-    shape::Shape,
+    scalar::Share,
 };
 
 section! {
@@ -27,32 +27,12 @@ section! {
 }
 
 section! {
-    /// The proxy's own log
-    Log {
-        /// What is logged.
-        level: LogLevel = "info",
-        /// How a line looks.
-        format: LogFormat = "human",
-    }
-}
-
-section! {
     /// Where traces and metrics are sent
     Otlp {
         /// URL of the collector.
         endpoint: Url,
         /// How OTLP travels.
         protocol: OtlpProtocol = "grpc",
-    }
-}
-
-section! {
-    /// The access log
-    AccessParts {
-        /// `stdout`, or a file.
-        path: FilePath = "stdout",
-        /// How a line looks.
-        format: LogFormat = "json",
     }
 }
 
@@ -74,31 +54,6 @@ choice!(OtlpProtocol {
     "http" => OtlpProtocol::Http, "HTTP with protobuf.";
 });
 
-/// `off`, or where and how.
-pub(crate) struct Access(Option<plan::AccessLog>);
-
-impl Shape for Access {
-    fn title() -> String {
-        "`off`, or `{ path, format }`".into()
-    }
-    fn schema() -> Value {
-        json!({ "anyOf": [off(), AccessParts::schema()] })
-    }
-    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        if is_off(node) {
-            return Some(Self(None));
-        }
-        if let Some(text) = node.text() {
-            let help = cx.similar(text, &["off"]).unwrap_or_else(|| "write `{ path: stdout }`".to_owned());
-            return cx.mismatch(node, &Self::title(), &help);
-        }
-        let stdout = node.get("path").is_none_or(|path| path.text() == Some("stdout"));
-        let parts = AccessParts::read(node, cx)?;
-        let path = (!stdout).then_some(parts.path.0);
-        Some(Self(Some(plan::AccessLog { path, format: parts.format })))
-    }
-}
-
 /// Older YAML tools write `off` as `false`.
 pub(crate) fn is_off(node: &Node) -> bool {
     matches!(node.text(), Some("off" | "false"))
@@ -112,8 +67,7 @@ pub(crate) fn off() -> Value {
 impl Telemetry {
     pub(crate) fn plan(self) -> plan::Telemetry {
         plan::Telemetry {
-            log_level: self.log.level,
-            log_format: self.log.format,
+            log: self.log.plan(),
             otlp: self.otlp.map(|otlp| plan::Otlp { endpoint: otlp.endpoint.0, protocol: otlp.protocol }),
             sampling: self.sampling.0,
             access_log: self.access_log.0,
