@@ -28,7 +28,7 @@ impl Shape for Format {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let text = &cx.string(node, &Self::title(), "")?.text;
         let words = ["json", "human"];
-        let text = match text.as_str() {
+        let format = match text.as_str() {
             "json" => return Some(Self(AccessFormat::Json)),
             "human" => HUMAN,
             text if !text.contains('{') => {
@@ -37,8 +37,8 @@ impl Shape for Format {
             }
             text => text,
         };
-        match pieces(text) {
-            Ok(pieces) => Some(Self(AccessFormat::Line(pieces))),
+        match pieces(format) {
+            Ok(pieces) => Some(Self(AccessFormat::Line { text: text.clone(), pieces })),
             Err(Wrong::Open(rest)) => cx.error(
                 node.at,
                 format!("a brace is not closed: `{}`", shorten(rest)),

@@ -16,24 +16,24 @@ use crate::{
 /// Signatures of cloud storage, and what secrets are usually called.
 const QUERY: &[&str] = &[
     "sig",
-    "signature",
-    "awsaccesskeyid",
+    "*signature*",
     "x-amz-*",
     "x-goog-*",
+    "awsaccesskeyid",
     "*token*",
     "*secret*",
     "*passw*",
     "pwd",
-    "*api_key*",
-    "*api-key*",
+    "*credential*",
+    "key",
+    "*_key",
+    "*-key",
     "*apikey*",
     "auth",
     "authorization",
     "code",
     "jwt",
-    "session",
-    "session_id",
-    "sessionid",
+    "session*",
 ];
 /// Fields that let their holder in.
 const HEADERS: &[&str] =
@@ -81,9 +81,10 @@ impl Shape for Access {
         }
         let stdout = node.get("path").is_none_or(|path| path.text() == Some("stdout"));
         let parts = AccessParts::read(node, cx)?;
+        let at = parts.at;
         let path = (!stdout).then_some(parts.path.0);
         let redact = Redact { query: parts.redact.query.0, headers: parts.redact.headers.0 };
-        Some(Self(Some(plan::AccessLog { path, format: parts.format.0, redact })))
+        Some(Self(Some(plan::AccessLog { path, format: parts.format.0, redact, at })))
     }
 }
 

@@ -19,8 +19,8 @@ section! {
         format: LogFormat = "human",
         /// Levels of single filters.
         filters: Map<FilterName, LogLevel>,
-        /// Levels of parts of the proxy: `server`, `host`, `engine`, `pingora`, `wasmtime`. The last two say only errors
-        /// when they have none.
+        /// Levels of parts of the proxy: `server`, `host`, which tells of what befalls filters, `pingora`, `wasmtime`. The
+        /// last two say only errors when they have none.
         modules: Map<LogModule, LogLevel>,
     }
 }

@@ -63,6 +63,7 @@ pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
 pub use meter::{PhaseUsage, Usage};
 pub use outside::{CrashReport, Job, LogLine, Outside, SlowReport};
 pub use parts::{RequestParts, ResponseParts};
+pub use plain::is_obeyed;
 pub use shared::MetricSample;
 pub use step::{Fault, Phase, Reply, Step, Token};
 

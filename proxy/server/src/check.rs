@@ -64,8 +64,7 @@ impl CheckReport {
 pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    let quiet = plan::Telemetry { log_level: plan::LogLevel::Error, ..plan.telemetry.clone() };
-    logging::start(&quiet);
+    logging::start(&plan::Log { level: plan::LogLevel::Error, ..plan::Log::default() });
     let outside = serve::machine(LogLevel::Warn, file)?;
     let upstreams = plan
         .upstreams

@@ -22,6 +22,7 @@ mod held;
 mod hop;
 mod instead;
 mod limits;
+mod lines;
 mod listen;
 mod live;
 mod load;
@@ -44,6 +45,7 @@ mod site;
 mod spec;
 mod tcp;
 mod upstream;
+mod upstream_times;
 mod watch;
 
 pub use admin::{Call, address as admin_address, ask};

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use sluice_config::plan::{LogFormat, LogLevel, Telemetry};
+use sluice_config::plan::{Log, LogFormat, LogLevel};
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Who speaks at the level of the configuration: we and the filters. A library that speaks at `trace` would say gigabytes
@@ -11,13 +11,13 @@ const OURS: [&str; 5] = ["filter", "sluice_engine", "sluice_host", "sluice_serve
 const OTHERS: &str = "error,pingora_proxy=off";
 
 /// Starts logging; a second call changes nothing.
-pub(crate) fn start(telemetry: &Telemetry) {
-    let level = name(telemetry.log_level);
+pub(crate) fn start(log: &Log) {
+    let level = name(log.level);
     let ours: String = OURS.iter().map(|name| format!(",{name}={level}")).collect();
     let filter = EnvFilter::try_new(format!("{OTHERS}{ours}")).unwrap_or_else(|_| EnvFilter::new(level));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // Only fails when logging was started before: then that one stays.
-    let _ = match telemetry.log_format {
+    let _ = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };

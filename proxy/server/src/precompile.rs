@@ -33,7 +33,7 @@ pub struct Precompiled {
 pub fn precompile(file: &Path, folder: &Path, key: Option<&Path>) -> Result<Vec<Precompiled>, RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    logging::start(&plan.telemetry);
+    logging::start(&plan.telemetry.log);
     let cache = Cache::open(folder, key, u64::MAX);
     let cache = cache.map_err(|e| RunError::setup(file, Position::default(), e.to_string()))?;
     let options = HostOptions { cache: Some(Arc::new(cache)), ..HostOptions::default() };

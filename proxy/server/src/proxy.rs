@@ -50,6 +50,7 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         ctx.tries += 1;
+        ctx.upstream_times.ask();
         let servers = match ctx.route.as_ref().map(|r| &r.action) {
             Some(Action::Upstream(upstream)) => match &upstream.kind {
                 Kind::Servers(servers) => servers,
@@ -128,6 +129,7 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         // Between this hook and the next Pingora adds the field to answers that have no length.
         ctx.origin_chunked = head.headers.contains_key(http::header::TRANSFER_ENCODING);
+        ctx.upstream_times.head();
         Ok(())
     }
 
@@ -142,6 +144,9 @@ impl ProxyHttp for Proxy {
         end: bool,
         ctx: &mut Context,
     ) -> Result<Option<std::time::Duration>> {
+        if end {
+            ctx.upstream_times.end();
+        }
         ctx.goes_on()?;
         response::body(session, ctx, body, end).map(|()| None)
     }
@@ -156,6 +161,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        ctx.upstream_times.end();
         // After the head is out nothing can be put in its place: the stream is cut.
         let sent = answer::is_out(session);
         let grpc = is_grpc(session);

@@ -276,11 +276,13 @@ impl Reloader {
         };
         let (server, started) = (&plan.server, &self.started.server);
         let address = |p: &Plan| p.admin.as_ref().map(|admin| admin.address);
+        let traces = |p: &Plan| (p.telemetry.otlp.clone(), p.telemetry.sampling);
         let watch = |p: &Plan| (p.reload.watch, p.reload.debounce, p.reload.poll);
         let stays = [
             ("listeners", sockets(plan) != sockets(&self.started)),
             ("admin", address(plan) != address(&self.started)),
-            ("telemetry", plan.telemetry != self.started.telemetry),
+            ("telemetry.log.format", plan.telemetry.log.format != self.started.telemetry.log.format),
+            ("telemetry.otlp or sampling", traces(plan) != traces(&self.started)),
             ("reload.watch, debounce or poll", watch(plan) != watch(&self.started)),
             ("server.workers", server.workers != started.workers),
             ("server.guests", server.guests != started.guests),

@@ -53,7 +53,7 @@ const POOL: usize = 512;
 pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    logging::start(&plan.telemetry);
+    logging::start(&plan.telemetry.log);
     load::warnings(&plan).iter().for_each(|w| tracing::warn!("{w}"));
     let workers = if plan.server.workers == 0 {
         thread::available_parallelism().map_or(1, usize::from)
@@ -61,17 +61,16 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
         plan.server.workers
     };
     reload::compile_behind();
-    let machine = machine(logging::for_filters(plan.telemetry.log_level), file)?;
+    let machine = machine(logging::for_filters(plan.telemetry.log.level), file)?;
     let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map(Arc::new).map_err(RunError::Host)?;
-    let status = Arc::new(Status::new(host.clone()));
+    let log = AccessLog::start().map_err(|e| no_thread(file, &e))?;
+    let status = Arc::new(Status::new(host.clone(), log.clone()));
     if let Some(listener) = &plan.admin {
         admin::start(listener, file, status.clone())?;
     }
-    let loader = Loader { file: file.to_owned(), host, machine, probe, shards: workers };
+    let loader = Loader { file: file.to_owned(), host, machine, probe, log: log.clone(), shards: workers };
     let serving = loader.load(1, None, &files, &Pins::default())?;
     let plan = serving.plan.clone();
-    let log = AccessLog::open(plan.telemetry.access_log.as_ref())
-        .map_err(|e| RunError::setup(file, sluice_config::Position::default(), format!("telemetry.access_log: {e}")))?;
     let live = Arc::new(Live::new(serving.site.clone()));
     let claims = claims(&plan, file)?;
     let certificates = Arc::new(Certificates::new(&serving.plan, &serving.keys));
@@ -81,7 +80,8 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let waker = reloader.waker();
     status.can_be_asked(waker.clone());
     spawn(file, "sluice-reload", move || reloader.run())?;
-    spawn(file, "sluice-signals", move || reload_on_signal(&waker))?;
+    let reopened = log.clone();
+    spawn(file, "sluice-signals", move || obey_signals(&waker, &reopened))?;
     spawn(file, "sluice-resolve", move || resolve_for_ever(&live))?;
     let grace = plan.server.shutdown_grace;
     let summary = format!("{} filters, {} routes, {workers} workers", plan.filters.len(), plan.routes.len());
@@ -91,7 +91,7 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name, &ready))?;
     let watch = Signals { status, grace, log: log.clone() };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
-    log.flush();
+    log.lines().flush();
     Ok(())
 }
 
@@ -222,13 +222,20 @@ fn tls_settings(
     Ok(settings)
 }
 
-/// SIGHUP: read everything again.
-fn reload_on_signal(reload: &Waker<Ask>) {
+/// SIGHUP: read everything again. SIGUSR1: open the file of the access log again.
+fn obey_signals(reload: &Waker<Ask>, log: &AccessLog) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-        while hangup.recv().await.is_some() {
-            reload.wake(Ask::Reload { cause: Cause::Signal, answer: None });
+        let (Ok(mut hangup), Ok(mut rotated)) = (signal(SignalKind::hangup()), signal(SignalKind::user_defined1()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                Some(()) = hangup.recv() => reload.wake(Ask::Reload { cause: Cause::Signal, answer: None }),
+                Some(()) = rotated.recv() => log.lines().reopen(),
+                else => return,
+            }
         }
     });
 }
@@ -286,7 +293,7 @@ fn drain(grace: Duration, log: &AccessLog) {
     if left > 0 {
         tracing::warn!(left, "the grace period is over; the requests that are left are cut");
     }
-    log.flush();
+    log.lines().flush();
     tracing::info!("stopped");
     std::process::exit(0);
 }

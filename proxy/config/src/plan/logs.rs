@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{LogFormat, LogLevel};
+use super::{LogFormat, LogLevel, Position};
 
 /// The proxy's own log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,21 +23,19 @@ pub struct Log {
 pub enum LogModule {
     Server,
     Host,
-    Engine,
     Pingora,
     Wasmtime,
 }
 
 impl LogModule {
     /// Every part.
-    pub const ALL: [Self; 5] = [Self::Server, Self::Host, Self::Engine, Self::Pingora, Self::Wasmtime];
+    pub const ALL: [Self; 4] = [Self::Server, Self::Host, Self::Pingora, Self::Wasmtime];
 
     /// What the configuration calls it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Server => "server",
             Self::Host => "host",
-            Self::Engine => "engine",
             Self::Pingora => "pingora",
             Self::Wasmtime => "wasmtime",
         }
@@ -53,6 +51,8 @@ pub struct AccessLog {
     pub format: AccessFormat,
     /// What is not written.
     pub redact: Redact,
+    /// Where it stands.
+    pub at: Position,
 }
 
 /// How a line of the access log looks.
@@ -60,8 +60,13 @@ pub struct AccessLog {
 pub enum AccessFormat {
     /// A JSON object of all fields that are known of the request.
     Json,
-    /// These pieces one after the other.
-    Line(Vec<Piece>),
+    /// Pieces one after the other.
+    Line {
+        /// As the file has it.
+        text: String,
+        /// What it means.
+        pieces: Vec<Piece>,
+    },
 }
 
 /// A piece of a line.
@@ -114,11 +119,13 @@ macro_rules! fields {
 fields! {
     Time: "time", "When the request began: RFC 3339, UTC, milliseconds.";
     TraceId: "trace_id", "The trace that it belongs to: 32 hex digits.";
+    SpanId: "span_id", "The span in which it was served, or that of its sender: 16 hex digits.";
     RequestId: "request_id", "Its `x-request-id`.";
     Client: "client", "Address and port that the connection came from.";
     Method: "method", "Its method.";
     Host: "host", "Its host, as it was sent.";
     Path: "path", "Its path and query; values of parameters under `redact.query` are left out.";
+    UserAgent: "user_agent", "What its client calls itself.";
     Protocol: "protocol", "`HTTP/1.0`, `HTTP/1.1`, `HTTP/2` or `TCP`.";
     Status: "status", "Status of the answer; 0 when there was none.";
     BytesReceived: "bytes_received", "Bytes of its body.";

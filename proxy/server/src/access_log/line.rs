@@ -38,7 +38,7 @@ impl Look {
         let mut out = String::with_capacity(1024);
         match &self.format {
             AccessFormat::Json => self.json(&mut out, known),
-            AccessFormat::Line(pieces) => pieces.iter().for_each(|piece| self.piece(&mut out, piece, known)),
+            AccessFormat::Line { pieces, .. } => pieces.iter().for_each(|piece| self.piece(&mut out, piece, known)),
         }
         out.push('\n');
         out

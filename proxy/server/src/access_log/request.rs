@@ -26,8 +26,10 @@ impl Known for Request<'_> {
         let (head, route) = (session.req_header(), ctx.route.as_ref().map(|route| &route.facts));
         let known = match field {
             Field::Time => Some(Value::Text(rfc3339(ctx.began_wall).into())),
-            Field::TraceId => head.headers.get("traceparent").and_then(|h| trace_id(h.as_bytes())).map(Value::bytes),
+            Field::TraceId => self.trace().map(|(trace, _)| Value::Text(trace.into())),
+            Field::SpanId => self.trace().map(|(_, span)| Value::Text(span.into())),
             Field::RequestId => head.headers.get("x-request-id").map(|h| Value::bytes(h.as_bytes())),
+            Field::UserAgent => head.headers.get(http::header::USER_AGENT).map(|h| Value::bytes(h.as_bytes())),
             Field::Client => session.client_addr().map(Value::display),
             Field::Method => Some(Value::Text(head.method.as_str().into())),
             Field::Host => head.headers.get(http::header::HOST).map(|h| Value::bytes(h.as_bytes())),
@@ -80,15 +82,23 @@ impl Request<'_> {
     fn tls(&self) -> Option<&SslDigest> {
         self.session.digest()?.ssl_digest.as_deref()
     }
+
+    fn trace(&self) -> Option<(&str, &str)> {
+        ids(self.session.req_header().headers.get("traceparent")?.to_str().ok()?)
+    }
 }
 
-/// The trace id of a valid `traceparent`.
-fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
-    let mut parts = traceparent.split(|byte| *byte == b'-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let hex = |part: &[u8]| part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));
-    let valid = version.len() == 2 && hex(version) && version != b"ff" && parts.next()?.len() == 16;
-    (valid && id.len() == 32 && hex(id) && id.iter().any(|b| *b != b'0')).then_some(id)
+/// Trace and span of a valid `traceparent`.
+fn ids(traceparent: &str) -> Option<(&str, &str)> {
+    let mut parts = traceparent.split('-');
+    let mut hex = |length: usize| {
+        let part = parts.next()?;
+        let digits = part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        (part.len() == length && digits).then_some(part)
+    };
+    let (version, trace, span, _flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
+    let is_one = |id: &str| id.bytes().any(|b| b != b'0');
+    (version != "ff" && is_one(trace) && is_one(span)).then_some((trace, span))
 }
 
 /// A wall clock time with milliseconds, UTC.
@@ -99,10 +109,9 @@ pub(super) fn rfc3339(since_1970: Duration) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn only_a_valid_trace_has_an_id() {
-        let id = |text: &'static str| super::trace_id(text.as_bytes()).map(|id| String::from_utf8_lossy(id));
+    fn only_a_valid_trace_has_ids() {
         let valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(id(valid).as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
+        assert_eq!(super::ids(valid), Some(("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")));
         for wrong in [
             "",
             "00",
@@ -111,8 +120,10 @@ mod tests {
             "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
             "00-0af7-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
         ] {
-            assert_eq!(id(wrong), None, "{wrong}");
+            assert_eq!(super::ids(wrong), None, "{wrong}");
         }
     }
 }

@@ -43,14 +43,14 @@ impl<'a> Value<'a> {
         match self {
             Self::Absent => out.push_str("null"),
             Self::Text(text) => quoted(out, text),
-            Self::Chain(exchange) => list(out, ['[', ']'], exchange.ran(), |out, ran| {
+            Self::Chain(exchange) => list(out, ["[", "]"], exchange.ran(), |out, ran| {
                 out.push_str("{\"filter\":");
                 quoted(out, ran.filter);
                 add(out, format_args!(",\"digest\":\"{}\",\"us\":", ran.digest.short()));
                 micros(out, ran.used);
                 add(out, format_args!(",\"outcome\":\"{}\"}}", ran.outcome.name()));
             }),
-            Self::Properties(exchange) => list(out, ['{', '}'], exchange.set_properties(), |out, (path, value)| {
+            Self::Properties(exchange) => list(out, ["{", "}"], exchange.set_properties(), |out, (path, value)| {
                 quoted(out, &path_of(path));
                 out.push(':');
                 quoted(out, &String::from_utf8_lossy(value));
@@ -92,18 +92,18 @@ fn path_of(path: &[u8]) -> String {
 
 fn list<T>(
     out: &mut String,
-    [open, close]: [impl Into<Cow<'static, str>> ; 2],
+    [open, close]: [&str; 2],
     items: impl Iterator<Item = T>,
     mut write: impl FnMut(&mut String, T),
 ) {
-    out.push_str(&open.into());
+    out.push_str(open);
     for (at, item) in items.enumerate() {
         if at > 0 {
             out.push(',');
         }
         write(out, item);
     }
-    out.push_str(&close.into());
+    out.push_str(close);
 }
 
 /// Tenths of a microsecond.

@@ -268,19 +268,34 @@ fn upstream_name(plan: &Plan, index: usize) -> Option<&String> {
 }
 
 fn telemetry(telemetry: &plan::Telemetry) -> Value {
-    let plan::Telemetry { log_level, log_format, otlp, sampling, access_log } = telemetry;
+    let plan::Telemetry { log, otlp, sampling, access_log } = telemetry;
     let word = |word: &dyn std::fmt::Debug| format!("{word:?}").to_lowercase();
+    let plan::Log { level, format, filters, modules } = log;
     json!({
-        "log_level": word(log_level),
-        "log_format": word(log_format),
+        "log": {
+            "level": word(level),
+            "format": word(format),
+            "filters": filters.iter().map(|(name, level)| (name.clone(), word(level).into())).collect::<Map<_, _>>(),
+            "modules": modules.iter().map(|(m, level)| (m.name().to_owned(), word(level).into())).collect::<Map<_, _>>(),
+        },
         // A URL can hold a password or a key.
         "otlp": otlp.as_ref().map(|plan::Otlp { endpoint, protocol }| {
             json!({ "endpoint": hidden(endpoint), "protocol": word(protocol) })
         }),
         "sampling": sampling,
-        "access_log": access_log.as_ref().map(|plan::AccessLog { path, format }| {
-            json!({ "path": path.as_deref().map(self::path), "format": word(format) })
-        }),
+        "access_log": access_log.as_ref().map(self::access_log),
+    })
+}
+
+fn access_log(log: &plan::AccessLog) -> Value {
+    let plan::AccessLog { path, format, redact: plan::Redact { query, headers }, at: _ } = log;
+    json!({
+        "path": path.as_deref().map(self::path),
+        "format": match format {
+            plan::AccessFormat::Json => "json",
+            plan::AccessFormat::Line { text, .. } => text,
+        },
+        "redact": { "query": query, "headers": headers },
     })
 }
 

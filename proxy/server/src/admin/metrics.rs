@@ -23,6 +23,7 @@ pub(super) fn page(status: &Status) -> Result<String, fmt::Error> {
     let view = status.view.load();
     let mut page = Page::default();
     serving(&mut page, status, &view);
+    logs(&mut page, status);
     filters(&mut page, &view);
     process::add(&mut page, status.started);
     custom::add(&mut page, &status.host.metrics());
@@ -47,6 +48,15 @@ fn serving(page: &mut Page, status: &Status, view: &View) {
     let spread =
         |Spread { counts, sum }: &Spread| Value::spread(*sum, BOUNDS.into_iter().zip(counts.iter().copied()).collect());
     page.add(times.steps().fold(steps, |family, (step, times)| family.with([("stage", step)], spread(times))));
+}
+
+fn logs(page: &mut Page, status: &Status) {
+    let counts = status.log.lines().counts();
+    let lost =
+        Family::new("sluice_access_log_dropped", "Lines of the access log that were not written, by what kept them")
+            .with([("reason", "queue_full")], Value::Count(counts.dropped.load(Relaxed)))
+            .with([("reason", "write_failed")], Value::Count(counts.lost.load(Relaxed)));
+    page.add(lost);
 }
 
 fn filters(page: &mut Page, view: &View) {

@@ -1,0 +1,104 @@
+//! Lines on their way to a file or a stream: who writes one never waits, a thread writes them. Lines that find no room,
+//! or cannot be written, are counted and told.
+
+mod writer;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+pub(crate) use self::writer::Target;
+use self::writer::{Order, Writer};
+
+/// Lines that may wait for the writer, and bytes of them.
+const QUEUE: usize = 16 << 10;
+const QUEUE_BYTES: usize = 16 << 20;
+/// How long the end of the process waits for the last lines.
+const LAST: Duration = Duration::from_secs(1);
+
+/// The way to one writer.
+pub(crate) struct Lines {
+    what: &'static str,
+    /// An empty one only wakes the writer.
+    queue: SyncSender<String>,
+    orders: Arc<Mutex<Vec<Order>>>,
+    counts: Arc<Counts>,
+}
+
+/// What became of lines.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// Bytes that wait for the writer.
+    waiting: AtomicUsize,
+    /// Lines that found no room.
+    pub(crate) dropped: AtomicU64,
+    /// Lines that could not be written.
+    pub(crate) lost: AtomicU64,
+}
+
+impl Lines {
+    /// Starts a writer, which throws lines away until it has a target. `what` is its name in messages, `thread` that of
+    /// its thread.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn start(what: &'static str, thread: &str) -> io::Result<Self> {
+        let (queue, receiver) = sync_channel(QUEUE);
+        let (orders, counts) = (Arc::<Mutex<Vec<Order>>>::default(), Arc::<Counts>::default());
+        let writer = Writer::new(what, orders.clone(), counts.clone());
+        thread::Builder::new().name(thread.into()).spawn(move || writer.run(&receiver))?;
+        Ok(Self { what, queue, orders, counts })
+    }
+
+    /// Has a line written, which has its end.
+    pub(crate) fn send(&self, line: String) {
+        let (counts, bytes) = (&self.counts, line.len());
+        if counts.waiting.fetch_add(bytes, Relaxed) + bytes <= QUEUE_BYTES && self.queue.try_send(line).is_ok() {
+            return;
+        }
+        counts.waiting.fetch_sub(bytes, Relaxed);
+        let dropped = counts.dropped.fetch_add(1, Relaxed) + 1;
+        // Told at 1, 2, 4, 8, …, so that the telling is no flood of its own.
+        if dropped.is_power_of_two() {
+            tracing::warn!(dropped, "{} cannot keep up; lines are dropped", self.what);
+        }
+    }
+
+    /// Lines go there from now on.
+    pub(crate) fn to(&self, target: Target) {
+        self.order(Order::Target(target));
+    }
+
+    /// Opens the file again, which may have been renamed.
+    pub(crate) fn reopen(&self) {
+        self.order(Order::Reopen);
+    }
+
+    /// Waits until everything is written, at most a second.
+    pub(crate) fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        self.order(Order::Flush(done));
+        // The process ends without the lines that a stuck pipe does not take.
+        let _ = wait.recv_timeout(LAST);
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Orders go beside the lines: a queue that is full must not hold up whoever reloads.
+    fn order(&self, order: Order) {
+        self.orders.lock().push(order);
+        // When there is no room the writer has something to do anyway, and looks at its orders after it.
+        let _ = self.queue.try_send(String::new());
+    }
+}
