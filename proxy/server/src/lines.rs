@@ -8,29 +8,27 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
-        mpsc::{SyncSender, sync_channel},
+        mpsc::{Sender, channel, sync_channel},
     },
     thread,
     time::Duration,
 };
 
-use parking_lot::Mutex;
-
 pub(crate) use self::writer::Target;
-use self::writer::{Order, Writer};
+use self::writer::{Next, Writer};
 
-/// Lines that may wait for the writer, and bytes of them.
-const QUEUE: usize = 16 << 10;
-const QUEUE_BYTES: usize = 16 << 20;
+/// Bytes of lines that may wait for the writer.
+const QUEUE: usize = 16 << 20;
+/// Bytes that a line holds beside its own.
+const BESIDE: usize = 64;
 /// How long the end of the process waits for the last lines.
 const LAST: Duration = Duration::from_secs(1);
 
 /// The way to one writer.
 pub(crate) struct Lines {
     what: &'static str,
-    /// An empty one only wakes the writer.
-    queue: SyncSender<String>,
-    orders: Arc<Mutex<Vec<Order>>>,
+    /// Lines are bounded by their bytes, so that an order always finds room among them.
+    queue: Sender<Next>,
     counts: Arc<Counts>,
 }
 
@@ -52,21 +50,20 @@ impl Lines {
     /// # Errors
     /// No thread can be started.
     pub(crate) fn start(what: &'static str, thread: &str) -> io::Result<Self> {
-        let (queue, receiver) = sync_channel(QUEUE);
-        let (orders, counts) = (Arc::<Mutex<Vec<Order>>>::default(), Arc::<Counts>::default());
-        let writer = Writer::new(what, orders.clone(), counts.clone());
+        let ((queue, receiver), counts) = (channel(), Arc::<Counts>::default());
+        let writer = Writer::new(what, counts.clone());
         thread::Builder::new().name(thread.into()).spawn(move || writer.run(&receiver))?;
-        Ok(Self { what, queue, orders, counts })
+        Ok(Self { what, queue, counts })
     }
 
     /// Has a line written, which has its end.
     pub(crate) fn send(&self, line: String) {
-        let (counts, bytes) = (&self.counts, line.len());
-        if counts.waiting.fetch_add(bytes, Relaxed) + bytes <= QUEUE_BYTES && self.queue.try_send(line).is_ok() {
-            return;
+        let bytes = line.capacity() + BESIDE;
+        if self.counts.waiting.fetch_add(bytes, Relaxed) + bytes <= QUEUE {
+            return self.tell(Next::Line(line));
         }
-        counts.waiting.fetch_sub(bytes, Relaxed);
-        let dropped = counts.dropped.fetch_add(1, Relaxed) + 1;
+        self.counts.waiting.fetch_sub(bytes, Relaxed);
+        let dropped = self.counts.dropped.fetch_add(1, Relaxed) + 1;
         // Told at 1, 2, 4, 8, …, so that the telling is no flood of its own.
         if dropped.is_power_of_two() {
             tracing::warn!(dropped, "{} cannot keep up; lines are dropped", self.what);
@@ -75,18 +72,18 @@ impl Lines {
 
     /// Lines go there from now on.
     pub(crate) fn to(&self, target: Target) {
-        self.order(Order::Target(target));
+        self.tell(Next::Target(target));
     }
 
     /// Opens the file again, which may have been renamed.
     pub(crate) fn reopen(&self) {
-        self.order(Order::Reopen);
+        self.tell(Next::Reopen);
     }
 
     /// Waits until everything is written, at most a second.
     pub(crate) fn flush(&self) {
         let (done, wait) = sync_channel(1);
-        self.order(Order::Flush(done));
+        self.tell(Next::Flush(done));
         // The process ends without the lines that a stuck pipe does not take.
         let _ = wait.recv_timeout(LAST);
     }
@@ -95,10 +92,8 @@ impl Lines {
         &self.counts
     }
 
-    /// Orders go beside the lines: a queue that is full must not hold up whoever reloads.
-    fn order(&self, order: Order) {
-        self.orders.lock().push(order);
-        // When there is no room the writer has something to do anyway, and looks at its orders after it.
-        let _ = self.queue.try_send(String::new());
+    fn tell(&self, next: Next) {
+        // The writer ends after the last of those who could tell it something.
+        let _ = self.queue.send(next);
     }
 }

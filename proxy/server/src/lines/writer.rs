@@ -15,9 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
-
-use super::{Counts, QUEUE};
+use super::{BESIDE, Counts};
 
 /// Bytes that are written in one piece.
 const PIECE: usize = 64 << 10;
@@ -29,8 +27,10 @@ const NAP: Duration = Duration::from_millis(10);
 /// How long until a file that could not be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What the writer is told beside the lines.
-pub(super) enum Order {
+/// What the writer is told, in this order.
+pub(super) enum Next {
+    /// Write this.
+    Line(String),
     /// Go on over there.
     Target(Target),
     /// Open the file again.
@@ -89,7 +89,6 @@ impl Target {
 
 pub(super) struct Writer {
     what: &'static str,
-    orders: Arc<Mutex<Vec<Order>>>,
     counts: Arc<Counts>,
     target: Target,
     buffer: Vec<u8>,
@@ -102,47 +101,46 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(what: &'static str, orders: Arc<Mutex<Vec<Order>>>, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(what: &'static str, counts: Arc<Counts>) -> Self {
         let (target, buffer) = (Target::nowhere(), Vec::with_capacity(PIECE));
-        Self { what, orders, counts, target, buffer, failing: false, torn: false, reopen_at: None }
+        Self { what, counts, target, buffer, failing: false, torn: false, reopen_at: None }
     }
 
     /// Writes until nobody is left who could send a line.
-    pub(super) fn run(mut self, lines: &Receiver<String>) {
-        while let Ok(first) = lines.recv() {
-            self.take(&first);
+    pub(super) fn run(mut self, queue: &Receiver<Next>) {
+        while let Ok(first) = queue.recv() {
+            self.take(first);
             let due = Instant::now() + FLUSH;
-            loop {
-                let orders = std::mem::take(&mut *self.orders.lock());
-                // Lines from before an order are treated as before it.
-                lines.try_iter().take(QUEUE).for_each(|line| self.take(&line));
-                orders.into_iter().for_each(|order| self.obey(order));
-                if self.buffer.is_empty() || Instant::now() >= due {
-                    break;
-                }
+            while !self.buffer.is_empty() && Instant::now() < due {
                 thread::sleep(NAP);
+                queue.try_iter().for_each(|next| self.take(next));
             }
             self.write_out();
         }
     }
 
-    fn take(&mut self, line: &str) {
-        self.counts.waiting.fetch_sub(line.len(), Relaxed);
-        self.buffer.extend_from_slice(line.as_bytes());
-        if self.buffer.len() >= PIECE {
-            self.write_out();
-        }
-    }
-
-    fn obey(&mut self, order: Order) {
-        self.write_out();
-        match order {
-            Order::Target(target) => {
+    fn take(&mut self, next: Next) {
+        match next {
+            Next::Line(line) => {
+                self.counts.waiting.fetch_sub(line.capacity() + BESIDE, Relaxed);
+                self.buffer.extend_from_slice(line.as_bytes());
+                if self.buffer.len() >= PIECE {
+                    self.write_out();
+                }
+            }
+            Next::Target(target) => {
+                self.write_out();
                 (self.target, self.torn, self.failing, self.reopen_at) = (target, false, false, None);
             }
-            Order::Reopen => self.reopen(),
-            // Whoever asked may have given up.
-            Order::Flush(done) => drop(done.try_send(())),
+            Next::Reopen => {
+                self.write_out();
+                self.reopen();
+            }
+            Next::Flush(done) => {
+                self.write_out();
+                // Whoever asked may have given up.
+                let _ = done.try_send(());
+            }
         }
     }
 
@@ -222,6 +220,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
+
     use super::*;
 
     /// A disk with so much room.
@@ -247,8 +247,9 @@ mod tests {
 
     fn write(writer: &mut Writer, lines: &[&str]) {
         lines.iter().for_each(|line| {
-            writer.counts.waiting.fetch_add(line.len(), Relaxed);
-            writer.take(line);
+            let line = (*line).to_owned();
+            writer.counts.waiting.fetch_add(line.capacity() + BESIDE, Relaxed);
+            writer.take(Next::Line(line));
         });
         writer.write_out();
     }
@@ -257,7 +258,7 @@ mod tests {
     fn a_full_disk_costs_the_lines_that_find_no_room_and_no_others() {
         let disk = Arc::new(Mutex::new((Vec::new(), 6)));
         let counts = Arc::<Counts>::default();
-        let mut writer = Writer::new("the log", Arc::default(), counts.clone());
+        let mut writer = Writer::new("the log", counts.clone());
         writer.target.out = Box::new(Disk(disk.clone()));
         write(&mut writer, &["one\n", "two\n", "three\n"]);
         assert_eq!(counts.lost.load(Relaxed), 2, "the second is torn");
@@ -275,7 +276,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (folder, counts) = (dir.path().join("logs"), Arc::<Counts>::default());
         std::fs::create_dir(&folder).expect("a folder");
-        let mut writer = Writer::new("the log", Arc::default(), counts.clone());
+        let mut writer = Writer::new("the log", counts.clone());
         writer.target = Target::open(Some(folder.join("a"))).expect("a file");
         write(&mut writer, &["one\n"]);
         std::fs::remove_dir_all(&folder).expect("it goes");
