@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::{
     crew::compile_behind,
-    events::{Cause, Event, Events, What},
+    events::{Cause, Event, Events, Levels, What},
     files::Files,
     generation::{Generation, Loader, Stages, millis},
     history::{History, Pins},
@@ -165,6 +165,7 @@ impl Reloader {
         match loaded {
             Ok(next) => {
                 self.warn_of_what_stays(&next.plan);
+                self.status.logging.load(&next.plan.telemetry.log, !matches!(cause, Cause::Files { .. }));
                 Ok(self.swap(next, cause))
             }
             Err(error) => Err(self.refuse(cause, &error)),

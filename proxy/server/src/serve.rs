@@ -31,7 +31,7 @@ use crate::{
     listen::Claim,
     live::Live,
     load::{self, RunError},
-    logging,
+    logging::Logging,
     outside::Machine,
     probe::Probe,
     proxy::Proxy,
@@ -53,7 +53,7 @@ const POOL: usize = 512;
 pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    logging::start(&plan.telemetry.log);
+    let logging = Logging::start(&plan.telemetry.log);
     load::warnings(&plan).iter().for_each(|w| tracing::warn!("{w}"));
     let workers = if plan.server.workers == 0 {
         thread::available_parallelism().map_or(1, usize::from)
@@ -61,10 +61,10 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
         plan.server.workers
     };
     reload::compile_behind();
-    let machine = machine(logging::for_filters(plan.telemetry.log.level), file)?;
+    let machine = machine(logging.clone(), file)?;
     let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map(Arc::new).map_err(RunError::Host)?;
     let log = AccessLog::start().map_err(|e| no_thread(file, &e))?;
-    let status = Arc::new(Status::new(host.clone(), log.clone()));
+    let status = Arc::new(Status::new(host.clone(), log.clone(), logging));
     if let Some(listener) = &plan.admin {
         admin::start(listener, file, status.clone())?;
     }
@@ -105,8 +105,8 @@ fn scheme(listener: &Listener) -> &'static str {
 }
 
 /// The machine as filters see it.
-pub(crate) fn machine(level: sluice_host::LogLevel, file: &Path) -> Result<Arc<Machine>, RunError> {
-    Machine::new(level).map(Arc::new).map_err(|e| no_thread(file, &e))
+pub(crate) fn machine(logging: Arc<Logging>, file: &Path) -> Result<Arc<Machine>, RunError> {
+    Machine::new(logging).map(Arc::new).map_err(|e| no_thread(file, &e))
 }
 
 pub(crate) fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {

@@ -273,10 +273,10 @@ fn telemetry(telemetry: &plan::Telemetry) -> Value {
     let plan::Log { level, format, filters, modules } = log;
     json!({
         "log": {
-            "level": word(level),
+            "level": level.name(),
             "format": word(format),
-            "filters": filters.iter().map(|(name, level)| (name.clone(), word(level).into())).collect::<Map<_, _>>(),
-            "modules": modules.iter().map(|(m, level)| (m.name().to_owned(), word(level).into())).collect::<Map<_, _>>(),
+            "filters": filters.iter().map(|(name, level)| (name.clone(), level.name().into())).collect::<Map<_, _>>(),
+            "modules": modules.iter().map(|(m, level)| (m.name().to_owned(), level.name().into())).collect::<Map<_, _>>(),
         },
         // A URL can hold a password or a key.
         "otlp": otlp.as_ref().map(|plan::Otlp { endpoint, protocol }| {
