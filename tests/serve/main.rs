@@ -29,6 +29,7 @@ mod http2;
 mod kept;
 mod large;
 mod local;
+mod logs;
 mod misbehave;
 mod peers;
 mod process;

@@ -30,6 +30,7 @@ mod hostcalls;
 mod image;
 mod inbox;
 mod linker;
+mod log_rate;
 mod memory;
 mod message;
 mod meter;

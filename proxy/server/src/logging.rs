@@ -1,5 +1,7 @@
 //! The proxy's own log: to standard error, human or JSON, with levels that can be changed while it runs.
 
+mod screen;
+
 use std::{
     io::IsTerminal,
     sync::{
@@ -19,6 +21,8 @@ use tracing_subscriber::{
     reload::{self, Handle},
     util::SubscriberInitExt as _,
 };
+
+use self::screen::Screen;
 
 /// Where lines of filters come from; whether one is wanted was asked before.
 pub(crate) const FILTER: &str = "filter";
@@ -47,12 +51,14 @@ impl Logging {
     /// Starts logging; a second call in a process changes nothing.
     pub(crate) fn start(log: &Log) -> Arc<Self> {
         let (filter, handle) = reload::Layer::new(targets(log));
-        let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
-        let registry = tracing_subscriber::registry().with(filter);
+        let (layer, registry) = (fmt::layer().with_target(false), tracing_subscriber::registry().with(filter));
+        let colours = std::io::stderr().is_terminal();
         // Only fails when logging was started before: then that one stays.
         let _ = match log.format {
-            LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
-            LogFormat::Human => registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init(),
+            LogFormat::Json => registry.with(layer.json().flatten_event(true).with_writer(Screen::Json)).try_init(),
+            LogFormat::Human => {
+                registry.with(layer.with_ansi(colours).with_writer(Screen::Human { colours })).try_init()
+            }
         };
         bound_libraries(log);
         let (now, file) = (ArcSwap::from_pointee(log.clone()), Mutex::new(log.clone()));

@@ -40,11 +40,7 @@ pub(super) async fn shown(State(status): State<Arc<Status>>) -> Response {
     answer::json(&levels(&status))
 }
 
-pub(super) async fn wish(
-    State(status): State<Arc<Status>>,
-    Extension(ends): Extension<Ends>,
-    body: Body,
-) -> Response {
+pub(super) async fn wish(State(status): State<Arc<Status>>, Extension(ends): Extension<Ends>, body: Body) -> Response {
     let like = "{\"level\": …, \"filters\": {…}, \"modules\": {…}}";
     let view = status.view.load();
     match orders::read(body, like).await.and_then(|wanted| understand(wanted, &view)) {
@@ -82,7 +78,8 @@ fn understand(wanted: Wanted, view: &View) -> Result<Wish, Refused> {
         true => Ok((name, self::level(&level)?)),
         false => Err((StatusCode::NOT_FOUND, format!("there is no filter `{name}`"))),
     };
-    let module = |name: String, level: String| Ok((known(&name, LogModule::ALL, LogModule::name)?, self::level(&level)?));
+    let module =
+        |name: String, level: String| Ok((known(&name, LogModule::ALL, LogModule::name)?, self::level(&level)?));
     Ok(Wish {
         level: wanted.level.as_deref().map(level).transpose()?,
         filters: wanted.filters.into_iter().map(|(name, level)| filter(name, level)).collect::<Result<_, _>>()?,

@@ -183,7 +183,13 @@ impl What {
                 tracing::debug!(generation, ms = after_ms, requests, "the last request of an old generation has ended");
             }
             Self::Logging { client, level, filters, modules, .. } => {
-                tracing::info!(client, level, ?filters, ?modules, "the levels of the log are others until the next reload");
+                tracing::info!(
+                    client,
+                    level,
+                    ?filters,
+                    ?modules,
+                    "the levels of the log are others until the next reload"
+                );
             }
             Self::DrainOver { generation, requests, cut } => tracing::warn!(
                 generation,
