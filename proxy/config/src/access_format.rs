@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_logs_has_every_field() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/logging.md");
+        let page = std::fs::read_to_string(path).expect("docs/logging.md is there");
+        for field in Field::ALL {
+            let row = format!("| `{}` | {} |", field.name(), field.doc());
+            assert!(page.lines().any(|line| line == row), "{row}");
+        }
+        assert!(page.contains(HUMAN), "what `human` means: {HUMAN}");
+    }
+
+    #[test]
     fn what_is_wrong_with_it_is_found() {
         assert_eq!(pieces("x {status"), Err(Wrong::Open("{status")));
         assert_eq!(pieces("x } y"), Err(Wrong::Close));

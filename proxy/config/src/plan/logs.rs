@@ -135,21 +135,21 @@ macro_rules! fields {
 fields! {
     Time: "time", "When the request began: RFC 3339, UTC, milliseconds.";
     TraceId: "trace_id", "The trace that it belongs to: 32 hex digits.";
-    SpanId: "span_id", "The span in which it was served, or that of its sender: 16 hex digits.";
+    SpanId: "span_id", "The span in that trace: 16 hex digits.";
     RequestId: "request_id", "Its `x-request-id`.";
     Client: "client", "Address and port that the connection came from.";
     Method: "method", "Its method.";
-    Host: "host", "Its host, as it was sent.";
-    Path: "path", "Its path and query; values of parameters under `redact.query` are left out.";
+    Host: "host", "Its host.";
+    Path: "path", "Its path and query, as filters left them; values of the parameters in `redact.query` are not written.";
     UserAgent: "user_agent", "What its client calls itself.";
     Protocol: "protocol", "`HTTP/1.0`, `HTTP/1.1`, `HTTP/2` or `TCP`.";
     Status: "status", "Status of the answer; 0 when there was none.";
     BytesReceived: "bytes_received", "Bytes of its body.";
     BytesSent: "bytes_sent", "Bytes of the answer's body.";
-    Duration: "duration_us", "Time from its first byte to the last one of the answer, microseconds.";
-    UpstreamFirstByte: "upstream_first_byte_us", "Of that, until the upstream's head was there, from the first attempt on.";
-    UpstreamDuration: "upstream_us", "Of that, until the upstream's answer was whole, from the first attempt on.";
-    FiltersDuration: "filters_us", "Time in callbacks of filters.";
+    Duration: "duration_us", "Microseconds from its head to the last byte of the answer.";
+    UpstreamFirstByte: "upstream_first_byte_us", "Microseconds from the first attempt until the head of the upstream's answer was there.";
+    UpstreamDuration: "upstream_us", "Microseconds from the first attempt until that answer was whole, or failed.";
+    FiltersDuration: "filters_us", "Microseconds in callbacks of filters.";
     TlsVersion: "tls_version", "Version of TLS, when the listener speaks it.";
     TlsCipher: "tls_cipher", "Its cipher suite.";
     Route: "route", "The route that matched.";
@@ -158,11 +158,11 @@ fields! {
     UpstreamAttempts: "upstream_attempts", "How many were tried.";
     UpstreamReused: "upstream_reused", "Whether the connection to it was there already.";
     Generation: "generation", "The generation of the configuration.";
-    Filters: "filters", "The chain that ran: each filter's name, digest, microseconds and outcome.";
-    Properties: "properties", "What filters set with `proxy_set_property`.";
+    Filters: "filters", "The chain that ran, in its order: of each filter `filter`, `digest`, `us` (microseconds in its callbacks) and `outcome`.";
+    Properties: "properties", "What filters set with `proxy_set_property`, by path.";
     RepliedBy: "replied_by", "The filter that answered, if one did.";
     Details: "details", "The details that it gave.";
     Error: "error", "The token of what went wrong.";
-    ErrorDetails: "error_details", "The same with whose fault it was.";
+    ErrorDetails: "error_details", "The same, with the filter and more words.";
     ErrorCause: "error_cause", "The same in the words of the library below.";
 }

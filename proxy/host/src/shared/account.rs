@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{caps::Cap, log_rate::LogRate};
+use crate::caps::Cap;
 
 /// One filter's.
 #[derive(Debug, Default)]
@@ -25,8 +25,6 @@ pub(crate) struct Account {
     pub(crate) queue_bytes: Used,
     /// Metrics.
     pub(crate) metrics: Used,
-    /// Log lines of the last moments.
-    pub(crate) log: LogRate,
     hits: [AtomicU64; Cap::COUNT],
 }
 

@@ -11,7 +11,6 @@ use sluice_host::{Exchange, RouteFacts};
 
 use super::{
     line::{Known, Side},
-    request::rfc3339,
     value::Value,
 };
 use crate::cause::Cause;
@@ -42,8 +41,8 @@ impl Known for Ended<'_> {
     fn value(&self, field: Field) -> Value<'_> {
         let c = self.connection;
         let known = match field {
-            Field::Time => Some(Value::Text(rfc3339(c.began_wall).into())),
-            Field::Client => c.client.map(Value::display),
+            Field::Time => Some(Value::Time(c.began_wall)),
+            Field::Client => c.client.map(Value::Address),
             Field::Protocol => Some(Value::Text("TCP".into())),
             Field::BytesReceived => Some(Value::Number(c.received)),
             Field::BytesSent => Some(Value::Number(c.sent)),
@@ -51,7 +50,7 @@ impl Known for Ended<'_> {
             Field::FiltersDuration => Some(Value::Micros(self.exchange.ran().map(|ran| ran.used).sum())),
             Field::Route => Some(Value::Text(c.route.name.as_str().into())),
             Field::Upstream => Some(Value::Text(c.route.upstream.as_str().into())),
-            Field::UpstreamAddress => c.upstream.map(Value::display),
+            Field::UpstreamAddress => c.upstream.map(Value::Address),
             Field::UpstreamAttempts => Some(Value::Number(c.tries as u64)),
             Field::Generation => Some(Value::Number(c.generation)),
             Field::Filters => Some(Value::Chain(self.exchange)),

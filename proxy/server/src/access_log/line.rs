@@ -4,7 +4,7 @@ use sluice_config::plan::{self, AccessFormat, Field, Piece};
 
 use super::{
     redact::{REDACTED, Redactor},
-    value::{Value, quoted},
+    value::Value,
 };
 
 /// Something that has a line.
@@ -55,8 +55,7 @@ impl Look {
             if out.len() > 1 {
                 out.push(',');
             }
-            quoted(out, field.name());
-            out.push(':');
+            out.extend(["\"", field.name(), "\":"]);
             value.json(out);
         }
         out.push('}');

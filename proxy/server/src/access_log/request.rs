@@ -1,7 +1,5 @@
 //! What is known of a request. Names follow the OpenTelemetry conventions where those have one.
 
-use std::time::Duration;
-
 use http::HeaderMap;
 use pingora_core::{Error, protocols::tls::SslDigest};
 use pingora_proxy::Session;
@@ -25,12 +23,12 @@ impl Known for Request<'_> {
         let Self { session, ctx, error } = self;
         let (head, route) = (session.req_header(), ctx.route.as_ref().map(|route| &route.facts));
         let known = match field {
-            Field::Time => Some(Value::Text(rfc3339(ctx.began_wall).into())),
+            Field::Time => Some(Value::Time(ctx.began_wall)),
             Field::TraceId => self.trace().map(|(trace, _)| Value::Text(trace.into())),
             Field::SpanId => self.trace().map(|(_, span)| Value::Text(span.into())),
             Field::RequestId => head.headers.get("x-request-id").map(|h| Value::bytes(h.as_bytes())),
             Field::UserAgent => head.headers.get(http::header::USER_AGENT).map(|h| Value::bytes(h.as_bytes())),
-            Field::Client => session.client_addr().map(Value::display),
+            Field::Client => session.client_addr().and_then(|a| a.as_inet().copied()).map(Value::Address),
             Field::Method => Some(Value::Text(head.method.as_str().into())),
             Field::Host => head.headers.get(http::header::HOST).map(|h| Value::bytes(h.as_bytes())),
             Field::Path => Some(Value::bytes(head.raw_path())),
@@ -46,7 +44,7 @@ impl Known for Request<'_> {
             Field::TlsCipher => self.tls().map(|tls| Value::Text((*tls.cipher).into())),
             Field::Route => route.map(|route| Value::Text(route.name.as_str().into())),
             Field::Upstream => route.map(|route| Value::Text(route.upstream.as_str().into())),
-            Field::UpstreamAddress => ctx.upstream.map(Value::display),
+            Field::UpstreamAddress => ctx.upstream.map(Value::Address),
             Field::UpstreamAttempts => ctx.upstream.map(|_| Value::Number(ctx.tries as u64)),
             Field::UpstreamReused => ctx.upstream.map(|_| Value::Flag(ctx.upstream_reused)),
             Field::Generation => ctx.site.as_ref().map(|site| Value::Number(site.generation)),
@@ -99,11 +97,6 @@ fn ids(traceparent: &str) -> Option<(&str, &str)> {
     let (version, trace, span, _flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
     let is_one = |id: &str| id.bytes().any(|b| b != b'0');
     (version != "ff" && is_one(trace) && is_one(span)).then_some((trace, span))
-}
-
-/// A wall clock time with milliseconds, UTC.
-pub(super) fn rfc3339(since_1970: Duration) -> String {
-    humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since_1970).to_string()
 }
 
 #[cfg(test)]

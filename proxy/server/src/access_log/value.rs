@@ -1,6 +1,6 @@
 //! One value of a line, as JSON and as text. Nothing in it can end the line or turn it around.
 
-use std::{borrow::Cow, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, time::Duration};
 
 use sluice_host::{Exchange, is_obeyed};
 
@@ -14,6 +14,9 @@ pub(super) enum Value<'a> {
     Number(u64),
     Flag(bool),
     Micros(Duration),
+    /// Since 1970.
+    Time(Duration),
+    Address(SocketAddr),
     /// How the filters of a chain fared.
     Chain(&'a Exchange),
     /// What filters set with `proxy_set_property`.
@@ -56,6 +59,11 @@ impl<'a> Value<'a> {
                 quoted(out, &String::from_utf8_lossy(value));
             }),
             Self::Number(_) | Self::Flag(_) | Self::Micros(_) => self.text(out),
+            Self::Time(_) | Self::Address(_) => {
+                out.push('"');
+                self.text(out);
+                out.push('"');
+            }
         }
     }
 
@@ -69,6 +77,11 @@ impl<'a> Value<'a> {
             Self::Number(number) => add(out, format_args!("{number}")),
             Self::Flag(flag) => add(out, format_args!("{flag}")),
             Self::Micros(time) => micros(out, *time),
+            Self::Time(time) => {
+                let time = std::time::UNIX_EPOCH + *time;
+                add(out, format_args!("{}", humantime::format_rfc3339_millis(time)));
+            }
+            Self::Address(address) => add(out, format_args!("{address}")),
             Self::Chain(exchange) if exchange.chain().is_empty() => out.push('-'),
             Self::Chain(exchange) => list(out, ["", ""], exchange.ran(), |out, ran| {
                 plain(out, ran.filter);
@@ -123,8 +136,16 @@ fn short(text: &str) -> (&str, bool) {
     (kept, kept.len() < text.len())
 }
 
-pub(super) fn quoted(out: &mut String, text: &str) {
+/// There is nothing to escape in it.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+}
+
+fn quoted(out: &mut String, text: &str) {
     let (text, cut) = short(text);
+    if is_plain(text) && !cut {
+        return out.extend(["\"", text, "\""]);
+    }
     out.push('"');
     for c in text.chars() {
         match c {
@@ -140,6 +161,9 @@ pub(super) fn quoted(out: &mut String, text: &str) {
 
 fn plain(out: &mut String, text: &str) {
     let (text, cut) = short(text);
+    if is_plain(text) && !cut {
+        return out.push_str(text);
+    }
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
