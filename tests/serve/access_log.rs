@@ -14,14 +14,14 @@ use serde_json::Value;
 
 use crate::harness::{Client, Origin, Proxy, Reply, chain_yaml, fixture};
 
-/// The echo behind no filter, with this access log and an admin listener.
+/// The echo behind no filter, with this access log and an admin listener. It is only loaded again when a test says so.
 fn logging(access_log: &str) -> Proxy {
     Proxy::start(&yaml(access_log))
 }
 
 fn yaml(access_log: &str) -> String {
-    let more = format!("admin: {{ address: \"127.0.0.1:0\" }}\ntelemetry: {{ access_log: {access_log} }}\n");
-    chain_yaml(&[], None, &more)
+    let more = "admin: { address: \"127.0.0.1:0\" }\nreload: { watch: false }\n";
+    chain_yaml(&[], None, &format!("{more}telemetry: {{ access_log: {access_log} }}\n"))
 }
 
 /// Asks for the numbers of a range.
@@ -278,7 +278,7 @@ fn a_reload_applies_what_it_says_or_refuses_it() {
     ask(&proxy, 0..1);
     reload(&mut proxy, "{ path: DIR/none/log }", "the new configuration is refused");
     assert!(proxy.log().contains("none/log cannot be opened: No such file or directory"), "{}", proxy.log());
-    assert!(proxy.log().contains("sluice.yaml:6:26"), "{}", proxy.log());
+    assert!(proxy.log().contains("sluice.yaml:7:26"), "{}", proxy.log());
     ask(&proxy, 1..2);
     reload(&mut proxy, "{ path: DIR/two, format: '{method} {path}' }", "the new configuration serves");
     ask(&proxy, 2..3);
@@ -298,7 +298,7 @@ fn a_reload_applies_what_it_says_or_refuses_it() {
 #[test]
 fn a_file_that_cannot_be_opened_is_refused_with_its_place() {
     let said = Proxy::refused(&yaml("{ path: DIR/none/log }"));
-    assert!(said.contains("sluice.yaml:6:26") && said.contains("none/log cannot be opened"), "{said}");
+    assert!(said.contains("sluice.yaml:7:26") && said.contains("none/log cannot be opened"), "{said}");
 }
 
 #[test]

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Message, Proxy, chain_yaml, fixture};
 
-/// Filters `a` and `b`, which say a word at each request, with this log and an admin listener.
+/// Filters `a` and `b`, which say a word at each request, with this log and an admin listener; loaded again when asked to.
 fn yaml(log: &str) -> String {
     let lifecycle = fixture("lifecycle");
-    let more = format!("admin: {{ address: \"127.0.0.1:0\" }}\ntelemetry: {{ log: {log} }}\n");
-    chain_yaml(&[("a", &lifecycle, ""), ("b", &lifecycle, "")], None, &more)
+    let more = "admin: { address: \"127.0.0.1:0\" }\nreload: { watch: false }\n";
+    let filters = [("a", &*lifecycle, ""), ("b", &*lifecycle, "")];
+    chain_yaml(&filters, None, &format!("{more}telemetry: {{ log: {log} }}\n"))
 }
 
 fn admin(proxy: &Proxy, method: &str, path: &str, body: &str) -> Message {

@@ -85,7 +85,7 @@ impl<'a> Value<'a> {
             Self::Chain(exchange) if exchange.chain().is_empty() => out.push('-'),
             Self::Chain(exchange) => list(out, ["", ""], exchange.ran(), |out, ran| {
                 plain(out, ran.filter);
-                out.push(':');
+                add(out, format_args!("@{}:", ran.digest.short()));
                 micros(out, ran.used);
                 add(out, format_args!("us:{}", ran.outcome.name()));
             }),
