@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod access_log;
 mod admin;
 mod behind_head;
 mod bodies;
@@ -28,6 +29,7 @@ mod http2;
 mod kept;
 mod large;
 mod local;
+mod logs;
 mod misbehave;
 mod peers;
 mod process;

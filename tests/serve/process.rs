@@ -92,7 +92,7 @@ fn the_access_log_can_be_a_file_for_people_or_off() {
     proxy.signal("INT");
     proxy.wait();
     let text = fs::read_to_string(proxy.dir.path().join("access.txt")).unwrap();
-    assert!(text.contains("\"GET /a?b HTTP/1.1\" 200") && text.contains("filters=t:"), "{text}");
+    assert!(text.contains("\"GET /a?b HTTP/1.1\" 200") && text.contains("filters=t@"), "{text}");
 
     let mut silent = Proxy::start(&chain_yaml(&[], None, "telemetry: { access_log: off }\n"));
     silent.client().request("GET /", &[], "");

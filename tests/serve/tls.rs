@@ -114,6 +114,11 @@ fn a_listener_offers_http2_and_http1() {
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text).await;
         assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+        for (line, protocol) in proxy.access(2).iter().zip(["HTTP/2", "HTTP/1.1"]) {
+            assert_eq!((&line["protocol"], &line["host"]), (&protocol.into(), &"proxy.test".into()), "{line}");
+            assert_eq!(line["tls_version"], "TLSv1.3", "{line}");
+            assert!(line["tls_cipher"].as_str().is_some_and(|cipher| cipher.contains("AES")), "{line}");
+        }
     });
 }
 

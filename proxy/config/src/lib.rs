@@ -13,6 +13,8 @@
 //! assert!(errors.to_string().contains("did you mean `upstream`?"));
 //! ```
 
+mod access_format;
+mod access_log;
 mod declare;
 mod error;
 mod expand;
@@ -21,6 +23,7 @@ mod filter;
 mod grant;
 mod limits;
 mod listener;
+mod log;
 mod matcher;
 mod net;
 mod node;

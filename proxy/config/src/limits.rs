@@ -39,6 +39,10 @@ section! {
         log_lines: Int<0, 1_000_000> = "1000",
         /// Bytes of log lines of one callback; what is beyond is dropped and counted.
         log_bytes: Size<0, GIB> = "256KiB",
+        /// Log lines a second of all its guests together; further ones are dropped and counted.
+        log_rate: Int<1, 1_000_000> = "1000",
+        /// Log lines that may come at once, ahead of that rate.
+        log_burst: Int<1, 1_000_000> = "5000",
         /// Callouts of one guest under way at one time.
         callouts_in_flight: Int<0, 65_536> = "1024",
         /// Bytes of shared data that it stored: keys, values, and 64 for each.
@@ -71,6 +75,8 @@ impl Limits {
             header_fields: number(self.header_fields.0)?,
             log_lines: number(self.log_lines.0)?,
             log_bytes: self.log_bytes.0,
+            log_rate: number(self.log_rate.0)?,
+            log_burst: number(self.log_burst.0)?,
             callouts_in_flight: number(self.callouts_in_flight.0)?,
             shared_data: self.shared_data.0,
             queues: number(self.queues.0)?,

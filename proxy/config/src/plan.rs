@@ -1,12 +1,14 @@
 //! The file as meant: plain values, every name resolved to an index, every default filled in.
 
 mod limits;
+mod logs;
 mod reload;
 mod traces;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use limits::{Cache, Guests, Limits, Server, Shared};
+pub use logs::{AccessFormat, AccessLog, Field, Log, LogModule, Piece, Redact};
 pub use reload::{AfterDrain, Reload, Rollback};
 pub use traces::{IpNet, Otlp, OtlpCompression, OtlpProtocol, Sampling};
 
@@ -394,10 +396,8 @@ pub struct Admin {
 /// Logs, traces and the access log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
-    /// Level of the proxy's own log.
-    pub log_level: LogLevel,
-    /// How the proxy's own log looks.
-    pub log_format: LogFormat,
+    /// The proxy's own log.
+    pub log: Log,
     /// What traces call this proxy; `None` leaves it to the environment.
     pub service: Option<String>,
     /// Where traces are sent; `None` leaves it to the environment.
@@ -429,13 +429,4 @@ pub enum LogFormat {
     #[default]
     Human,
     Json,
-}
-
-/// The access log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessLog {
-    /// `None` is standard output.
-    pub path: Option<PathBuf>,
-    /// How a line looks.
-    pub format: LogFormat,
 }

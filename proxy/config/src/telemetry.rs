@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::{
+    access_log::Access,
     declare::{choice, section},
+    log::Log,
     node::Node,
     plan::{self, LogFormat, LogLevel},
-    reader::Cx,
-    scalar::{FilePath, Text},
-    shape::Shape,
+    scalar::Text,
     traces::{Otlp, Sampling, Trust},
 };
 
@@ -30,26 +30,6 @@ section! {
     }
 }
 
-section! {
-    /// The proxy's own log
-    Log {
-        /// What is logged.
-        level: LogLevel = "info",
-        /// How a line looks.
-        format: LogFormat = "human",
-    }
-}
-
-section! {
-    /// The access log
-    AccessParts {
-        /// `stdout`, or a file.
-        path: FilePath = "stdout",
-        /// How a line looks.
-        format: LogFormat = "json",
-    }
-}
-
 choice!(LogLevel {
     "trace" => LogLevel::Trace, "Every step.";
     "debug" => LogLevel::Debug, "What a developer wants to know.";
@@ -62,31 +42,6 @@ choice!(LogFormat {
     "human" => LogFormat::Human, "For a terminal.";
     "json" => LogFormat::Json, "One JSON object a line.";
 });
-
-/// `off`, or where and how.
-pub(crate) struct Access(Option<plan::AccessLog>);
-
-impl Shape for Access {
-    fn title() -> String {
-        "`off`, or `{ path, format }`".into()
-    }
-    fn schema() -> Value {
-        json!({ "anyOf": [off(), AccessParts::schema()] })
-    }
-    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        if is_off(node) {
-            return Some(Self(None));
-        }
-        if let Some(text) = node.text() {
-            let help = cx.similar(text, &["off"]).unwrap_or_else(|| "write `{ path: stdout }`".to_owned());
-            return cx.mismatch(node, &Self::title(), &help);
-        }
-        let stdout = node.get("path").is_none_or(|path| path.text() == Some("stdout"));
-        let parts = AccessParts::read(node, cx)?;
-        let path = (!stdout).then_some(parts.path.0);
-        Some(Self(Some(plan::AccessLog { path, format: parts.format })))
-    }
-}
 
 /// Older YAML tools write `off` as `false`.
 pub(crate) fn is_off(node: &Node) -> bool {
@@ -101,8 +56,7 @@ pub(crate) fn off() -> Value {
 impl Telemetry {
     pub(crate) fn plan(self) -> plan::Telemetry {
         plan::Telemetry {
-            log_level: self.log.level,
-            log_format: self.log.format,
+            log: self.log.plan(),
             service: self.service.map(|service| service.0),
             otlp: self.otlp.map(Otlp::plan),
             sampling: self.sampling.map(Sampling::plan),

@@ -32,6 +32,10 @@ pub struct Caps {
     pub log_lines: usize,
     /// Bytes of log lines of one callback.
     pub log_bytes: usize,
+    /// Log lines a second of all its guests.
+    pub log_rate: usize,
+    /// Log lines that may be written at once, ahead of that rate.
+    pub log_burst: usize,
     /// Calls of one guest under way at one time.
     pub callouts_in_flight: usize,
     /// Bytes of shared data that it stored: keys, values, and 64 for each.
@@ -56,6 +60,8 @@ impl Default for Caps {
             header_fields: sluice_abi::pairs::MAX_PAIRS,
             log_lines: 1000,
             log_bytes: 256 << 10,
+            log_rate: 1000,
+            log_burst: 5000,
             callouts_in_flight: 1024,
             shared_data: 16 << 20,
             queues: 64,
@@ -141,6 +147,8 @@ caps! {
     LogLines: "log_flood", "log_lines", "log lines were dropped: the callback wrote too many";
     /// The same, by their bytes.
     LogBytes: "log_bytes", "log_bytes", "log lines were dropped: the callback wrote too much";
+    /// The filter's lines of the last moments were too many.
+    LogRate: "log_rate", "log_rate", "log lines were dropped: the filter writes too many a second";
     /// A call was not made.
     Callouts: "callouts_in_flight", "callouts_in_flight", "a call was not made: too many are under way";
     /// A value was not stored.

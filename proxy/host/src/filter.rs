@@ -11,7 +11,10 @@ use sluice_abi::{AbiVersion, hostcalls::Hostcall, wasi::MODULES};
 use sluice_engine::{Code, Digest};
 use wasmtime::Module;
 
-use crate::{Cap, Caps, LoadError, Quarantine, Usage, blueprint::Blueprint, caps::Told, pool::Pool, shared::Account};
+use crate::{
+    Cap, Caps, LoadError, Quarantine, Usage, blueprint::Blueprint, caps::Told, log_rate::LogRate, pool::Pool,
+    shared::Account,
+};
 
 /// What is needed to load a filter.
 #[derive(Clone)]
@@ -208,6 +211,7 @@ pub(crate) struct Identity {
     /// What it keeps in the shared state.
     pub(crate) account: Arc<Account>,
     pub(crate) told: Told,
+    pub(crate) log_rate: LogRate,
 }
 
 /// One configured filter.

@@ -15,6 +15,7 @@ use crate::{
     health::Health,
     image::Image,
     linker,
+    log_rate::LogRate,
     meter::Meter,
     pool::Pool,
     share::Share,
@@ -133,6 +134,7 @@ impl Host {
             caps: spec.caps,
             account: self.services.accounts.of(&spec.name),
             told: Told::default(),
+            log_rate: LogRate::default(),
         };
         let identity = Arc::new(identity);
         let blueprint = Arc::new(Blueprint {
@@ -229,6 +231,7 @@ fn known_types(
         caps: Caps::default(),
         account: Arc::default(),
         told: Told::default(),
+        log_rate: LogRate::default(),
     };
     let mut sandbox = Sandbox::new(engine, State::new(Arc::new(nobody), services.clone()), Limits::default());
     let all: Vec<_> = linker

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-/// Whether a character is obeyed and not shown: controls, line and paragraph separators, those that turn the direction
-/// of the text around them, and those that have no width.
-fn is_obeyed(c: char) -> bool {
+/// Whether a terminal or a viewer obeys a character in place of showing it: controls, line and paragraph separators, those
+/// that turn the direction of the text around them, and those that have no width.
+pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -9,6 +9,7 @@ mod config;
 mod counts;
 mod door;
 mod guard;
+mod levels;
 mod metrics;
 mod orders;
 mod pages;

@@ -3,12 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use sluice_config::plan;
-use sluice_host::{Host, LogLevel};
+use sluice_host::Host;
 
 use crate::{
     build, certificates, limits, load,
     load::RunError,
-    logging,
+    logging::Logging,
     probe::{self, Probe},
     reload::{Builder, Files, Recipe},
     serve,
@@ -64,9 +64,8 @@ impl CheckReport {
 pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    let quiet = plan::Telemetry { log_level: plan::LogLevel::Error, ..plan.telemetry.clone() };
-    logging::start(&quiet);
-    let outside = serve::machine(LogLevel::Warn, file)?;
+    let logging = Logging::start(&plan::Log { level: plan::LogLevel::Error, ..plan::Log::default() });
+    let outside = serve::machine(logging, file)?;
     let upstreams = plan
         .upstreams
         .iter()

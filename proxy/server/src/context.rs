@@ -16,6 +16,7 @@ use crate::{
     cause::Cause,
     site::{Route, Site},
     telemetry::Trace,
+    upstream_times::UpstreamTimes,
 };
 
 /// Requests in flight, for a clean end.
@@ -59,6 +60,7 @@ pub(crate) struct Context {
     pub(crate) tries: usize,
     pub(crate) upstream: Option<std::net::SocketAddr>,
     pub(crate) upstream_reused: bool,
+    pub(crate) upstream_times: UpstreamTimes,
     /// Why the proxy answered by itself, if it did.
     pub(crate) cause: Option<Cause>,
     /// Which filter answered, with its details, if one did.
@@ -117,6 +119,7 @@ impl Context {
             tries: 0,
             upstream: None,
             upstream_reused: false,
+            upstream_times: UpstreamTimes::default(),
             cause: None,
             replied: None,
             trace: None,

@@ -22,6 +22,7 @@ mod held;
 mod hop;
 mod instead;
 mod limits;
+mod lines;
 mod listen;
 mod live;
 mod load;
@@ -46,6 +47,7 @@ mod spec;
 mod tcp;
 mod telemetry;
 mod upstream;
+mod upstream_times;
 mod watch;
 
 pub use admin::{Call, address as admin_address, ask};

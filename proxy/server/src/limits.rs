@@ -22,6 +22,8 @@ pub(crate) fn caps(limits: &plan::Limits) -> Caps {
         header_fields: limits.header_fields,
         log_lines: limits.log_lines,
         log_bytes: limits.log_bytes,
+        log_rate: limits.log_rate,
+        log_burst: limits.log_burst,
         callouts_in_flight: limits.callouts_in_flight,
         shared_data: limits.shared_data,
         queues: limits.queues,

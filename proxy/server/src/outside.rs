@@ -11,12 +11,16 @@ use sluice_host::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{callout::Callouts, grpc};
+use crate::{
+    callout::Callouts,
+    grpc,
+    logging::{FILTER, HOST, Logging},
+};
 
 /// This machine.
 pub(crate) struct Machine {
     began: Instant,
-    level: LogLevel,
+    logging: Arc<Logging>,
     callouts: Arc<Callouts>,
     /// One thread beside the workers: callouts, ticks and queue events never take time from requests.
     background: Runtime,
@@ -25,10 +29,10 @@ pub(crate) struct Machine {
 impl Machine {
     /// # Errors
     /// The thread for work beside requests cannot be started.
-    pub(crate) fn new(level: LogLevel) -> std::io::Result<Self> {
+    pub(crate) fn new(logging: Arc<Logging>) -> std::io::Result<Self> {
         let background =
             Builder::new_multi_thread().worker_threads(1).thread_name("sluice-background").enable_all().build()?;
-        Ok(Self { began: Instant::now(), level, callouts: Arc::default(), background })
+        Ok(Self { began: Instant::now(), logging, callouts: Arc::default(), background })
     }
 
     /// What filters can call.
@@ -54,8 +58,8 @@ impl Outside for Machine {
         fill_random(buffer);
     }
 
-    fn log_level(&self, _filter: &str) -> LogLevel {
-        self.level
+    fn log_level(&self, filter: &str) -> LogLevel {
+        self.logging.of_filter(filter)
     }
 
     fn log(&self, line: &LogLine<'_>) {
@@ -63,20 +67,20 @@ impl Outside for Machine {
         let trace_id = line.trace.map(|place| tracing::field::display(format!("{:032x}", place.trace)));
         let span_id = line.trace.map(|place| tracing::field::display(format!("{:016x}", place.current())));
         match line.level {
-            LogLevel::Trace => tracing::trace!(target: "filter", filter, context, trace_id, span_id, "{message}"),
-            LogLevel::Debug => tracing::debug!(target: "filter", filter, context, trace_id, span_id, "{message}"),
-            LogLevel::Info => tracing::info!(target: "filter", filter, context, trace_id, span_id, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "filter", filter, context, trace_id, span_id, "{message}"),
-            LogLevel::Error => tracing::error!(target: "filter", filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Trace => tracing::trace!(target: FILTER, filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Debug => tracing::debug!(target: FILTER, filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Info => tracing::info!(target: FILTER, filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: FILTER, filter, context, trace_id, span_id, "{message}"),
+            LogLevel::Error => tracing::error!(target: FILTER, filter, context, trace_id, span_id, "{message}"),
             LogLevel::Critical => {
-                tracing::error!(target: "filter", filter, context, trace_id, span_id, critical = true, "{message}")
+                tracing::error!(target: FILTER, filter, context, trace_id, span_id, critical = true, "{message}")
             }
         }
     }
 
     fn crashed(&self, report: &CrashReport<'_>) {
         tracing::error!(
-            target: "filter",
+            target: HOST,
             filter = report.filter,
             digest = %report.digest.short(),
             phase = report.phase.name(),
@@ -92,7 +96,7 @@ impl Outside for Machine {
 
     fn slow(&self, report: &SlowReport<'_>) {
         tracing::warn!(
-            target: "filter",
+            target: HOST,
             filter = report.filter,
             digest = %report.digest.short(),
             phase = report.phase.name(),
@@ -105,7 +109,7 @@ impl Outside for Machine {
 
     fn capped(&self, report: &CapReport<'_>) {
         tracing::warn!(
-            target: "filter",
+            target: HOST,
             filter = report.filter,
             digest = %report.digest.short(),
             cap = report.cap.token(),

@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use sluice_config::Position;
-use sluice_host::{Cache, Host, HostOptions, Isolation, LogLevel};
+use sluice_host::{Cache, Host, HostOptions, Isolation};
 
 use crate::{
     load::{self, FilterProblem, Place, RunError},
-    logging,
+    logging::Logging,
     reload::{Files, Recipe},
     serve,
 };
@@ -33,11 +33,11 @@ pub struct Precompiled {
 pub fn precompile(file: &Path, folder: &Path, key: Option<&Path>) -> Result<Vec<Precompiled>, RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    logging::start(&plan.telemetry);
+    let logging = Logging::start(&plan.telemetry.log);
     let cache = Cache::open(folder, key, u64::MAX);
     let cache = cache.map_err(|e| RunError::setup(file, Position::default(), e.to_string()))?;
     let options = HostOptions { cache: Some(Arc::new(cache)), ..HostOptions::default() };
-    let host = Host::new(options, serve::machine(LogLevel::Warn, file)?).map_err(RunError::Host)?;
+    let host = Host::new(options, serve::machine(logging, file)?).map_err(RunError::Host)?;
     let (mut done, mut problems) = (Vec::new(), Vec::new());
     for filter in &plan.filters {
         let compiled = Recipe::read(filter, file, &files).and_then(|recipe| {

@@ -54,6 +54,7 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         ctx.tries += 1;
+        ctx.upstream_times.ask();
         let servers = match ctx.route.as_ref().map(|r| &r.action) {
             Some(Action::Upstream(upstream)) => match &upstream.kind {
                 Kind::Servers(servers) => servers,
@@ -144,6 +145,7 @@ impl ProxyHttp for Proxy {
         if let Some(trace) = &mut ctx.trace {
             trace.answered(head.status.as_u16());
         }
+        ctx.upstream_times.head();
         Ok(())
     }
 
@@ -158,6 +160,9 @@ impl ProxyHttp for Proxy {
         end: bool,
         ctx: &mut Context,
     ) -> Result<Option<std::time::Duration>> {
+        if end {
+            ctx.upstream_times.end();
+        }
         ctx.goes_on()?;
         response::body(session, ctx, body, end).map(|()| None)
     }
@@ -172,6 +177,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        ctx.upstream_times.end();
         // After the head is out nothing can be put in its place: the stream is cut.
         let sent = answer::is_out(session);
         let grpc = is_grpc(session);

@@ -95,6 +95,7 @@ pub(crate) async fn run(session: &mut Session, ctx: &mut Context) -> Result<bool
         Ok(ready) => ready,
         Err(cause) => return refuse(session, ctx, cause).await,
     };
+    ctx.upstream_times.ask();
     let answer = endpoint.http_client().request(request);
     tokio::pin!(answer);
     let waits = endpoint.read_timeout();

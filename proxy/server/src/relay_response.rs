@@ -65,6 +65,7 @@ pub(crate) async fn run(
     if let Some(trace) = &mut ctx.trace {
         trace.answered(parts.status.as_u16());
     }
+    ctx.upstream_times.head();
     relay.ended = ends_here(session, &relay.head);
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(true) };
     exchange.message().facts.upstream = ctx.upstream;
@@ -82,6 +83,9 @@ pub(crate) async fn run(
             break;
         }
         let next = relay.next(session, ctx, &mut body, &feed, &waiting, waits).await?;
+        if matches!(next, Next::End | Next::Trailers(_) | Next::Broken(_)) {
+            ctx.upstream_times.end();
+        }
         let Some(exchange) = ctx.exchange.as_mut() else { return Ok(true) };
         step = match next {
             Next::Event(event) => relay.with(exchange, session, |e| match event {

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use self::drain::{Drain, Given};
 pub(crate) use self::{
     crew::compile_behind,
-    events::{Cause, Event, Events, FilterChange, What},
+    events::{Cause, Event, Events, FilterChange, Levels, What},
     files::Files,
     generation::{Generation, Loader, Stages, millis},
     history::{History, Pins},
@@ -164,6 +164,7 @@ impl Reloader {
         match loaded {
             Ok(next) => {
                 self.warn_of_what_stays(&next.plan);
+                self.status.logging.load(&next.plan.telemetry.log, !matches!(cause, Cause::Files { .. }));
                 Ok(self.swap(next, cause))
             }
             Err(error) => Err(self.refuse(cause, &error, began)),
@@ -276,11 +277,13 @@ impl Reloader {
         };
         let (server, started) = (&plan.server, &self.started.server);
         let address = |p: &Plan| p.admin.as_ref().map(|admin| admin.address);
+        let traces = |p: &Plan| (p.telemetry.otlp.clone(), p.telemetry.sampling);
         let watch = |p: &Plan| (p.reload.watch, p.reload.debounce, p.reload.poll);
         let stays = [
             ("listeners", sockets(plan) != sockets(&self.started)),
             ("admin", address(plan) != address(&self.started)),
-            ("telemetry", plan.telemetry != self.started.telemetry),
+            ("telemetry.log.format", plan.telemetry.log.format != self.started.telemetry.log.format),
+            ("telemetry.otlp or sampling", traces(plan) != traces(&self.started)),
             ("reload.watch, debounce or poll", watch(plan) != watch(&self.started)),
             ("server.workers", server.workers != started.workers),
             ("server.guests", server.guests != started.guests),

@@ -31,7 +31,7 @@ use crate::{
     listen::Claim,
     live::Live,
     load::{self, RunError},
-    logging,
+    logging::Logging,
     outside::Machine,
     probe::Probe,
     proxy::Proxy,
@@ -54,7 +54,7 @@ const POOL: usize = 512;
 pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    logging::start(&plan.telemetry);
+    let logging = Logging::start(&plan.telemetry.log);
     load::warnings(&plan).iter().for_each(|w| tracing::warn!("{w}"));
     let workers = if plan.server.workers == 0 {
         thread::available_parallelism().map_or(1, usize::from)
@@ -62,20 +62,19 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
         plan.server.workers
     };
     reload::compile_behind();
-    let machine = machine(logging::for_filters(plan.telemetry.log_level), file)?;
+    let machine = machine(logging.clone(), file)?;
     let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map(Arc::new).map_err(RunError::Host)?;
-    let status = Arc::new(Status::new(host.clone()));
+    let log = AccessLog::start().map_err(|e| no_thread(file, &e))?;
+    let status = Arc::new(Status::new(host.clone(), log.clone(), logging));
     let tracing = Tracing::start(&plan.telemetry, file)?;
     status.events.trace_with(tracing.clone());
     machine.callouts().trace_with(tracing.clone());
     if let Some(listener) = &plan.admin {
         admin::start(listener, file, status.clone())?;
     }
-    let loader = Loader { file: file.to_owned(), host, machine, probe, shards: workers };
+    let loader = Loader { file: file.to_owned(), host, machine, probe, log: log.clone(), shards: workers };
     let serving = loader.load(1, None, &files, &Pins::default())?;
     let plan = serving.plan.clone();
-    let log = AccessLog::open(plan.telemetry.access_log.as_ref())
-        .map_err(|e| RunError::setup(file, sluice_config::Position::default(), format!("telemetry.access_log: {e}")))?;
     let live = Arc::new(Live::new(serving.site.clone()));
     let claims = claims(&plan, file)?;
     let certificates = Arc::new(Certificates::new(&serving.plan, &serving.keys));
@@ -86,7 +85,8 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let waker = reloader.waker();
     status.can_be_asked(waker.clone());
     spawn(file, "sluice-reload", move || reloader.run())?;
-    spawn(file, "sluice-signals", move || reload_on_signal(&waker))?;
+    let reopened = log.clone();
+    spawn(file, "sluice-signals", move || obey_signals(&waker, &reopened))?;
     spawn(file, "sluice-resolve", move || resolve_for_ever(&live))?;
     let grace = plan.server.shutdown_grace;
     let summary = format!("{} filters, {} routes, {workers} workers", plan.filters.len(), plan.routes.len());
@@ -96,7 +96,7 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name, &ready))?;
     let watch = Signals { status, grace, log: log.clone(), tracing: tracing.clone() };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
-    log.flush();
+    log.lines().flush();
     tracing.end();
     Ok(())
 }
@@ -111,8 +111,8 @@ fn scheme(listener: &Listener) -> &'static str {
 }
 
 /// The machine as filters see it.
-pub(crate) fn machine(level: sluice_host::LogLevel, file: &Path) -> Result<Arc<Machine>, RunError> {
-    Machine::new(level).map(Arc::new).map_err(|e| no_thread(file, &e))
+pub(crate) fn machine(logging: Arc<Logging>, file: &Path) -> Result<Arc<Machine>, RunError> {
+    Machine::new(logging).map(Arc::new).map_err(|e| no_thread(file, &e))
 }
 
 pub(crate) fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
@@ -227,13 +227,20 @@ fn tls_settings(
     Ok(settings)
 }
 
-/// SIGHUP: read everything again.
-fn reload_on_signal(reload: &Waker<Ask>) {
+/// SIGHUP: read everything again. SIGUSR1: open the file of the access log again.
+fn obey_signals(reload: &Waker<Ask>, log: &AccessLog) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-        while hangup.recv().await.is_some() {
-            reload.wake(Ask::Reload { cause: Cause::Signal, answer: None });
+        let (Ok(mut hangup), Ok(mut rotated)) = (signal(SignalKind::hangup()), signal(SignalKind::user_defined1()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                Some(()) = hangup.recv() => reload.wake(Ask::Reload { cause: Cause::Signal, answer: None }),
+                Some(()) = rotated.recv() => log.lines().reopen(),
+                else => return,
+            }
         }
     });
 }
@@ -292,7 +299,7 @@ fn drain(grace: Duration, log: &AccessLog, tracing: &Tracing) {
     if left > 0 {
         tracing::warn!(left, "the grace period is over; the requests that are left are cut");
     }
-    log.flush();
+    log.lines().flush();
     tracing.end();
     tracing::info!("stopped");
     std::process::exit(0);

@@ -32,6 +32,7 @@ use sluice_config::{
 
 pub(crate) use self::{
     callout::{CalloutTrace, Status as CalloutStatus, What as CalloutSpan},
+    propagate::read as sender,
     queue::Counts,
     request::Trace,
 };

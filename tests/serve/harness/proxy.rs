@@ -76,7 +76,7 @@ impl Proxy {
         proxy.addresses = proxy
             .log()
             .lines()
-            .filter_map(|l| l.split("serving ").nth(1)?.split("://").nth(1)?.trim().parse().ok())
+            .filter_map(|l| l.split("serving ").nth(1)?.split("://").nth(1)?.split('"').next()?.trim().parse().ok())
             .collect();
         proxy
     }

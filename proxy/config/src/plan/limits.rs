@@ -87,6 +87,10 @@ pub struct Limits {
     pub log_lines: usize,
     /// Bytes of log lines of one callback (default 256KiB).
     pub log_bytes: usize,
+    /// Log lines a second of all its guests (default 1000).
+    pub log_rate: usize,
+    /// Log lines at once, ahead of that rate (default 5000).
+    pub log_burst: usize,
     /// Callouts of one guest under way (default 1024).
     pub callouts_in_flight: usize,
     /// Bytes of shared data (default 16MiB).

@@ -31,7 +31,10 @@ fn defaults_are_those_of_the_reference() {
         }
     );
     assert!(plan.admin.is_none());
-    assert_eq!(plan.telemetry.access_log, Some(AccessLog { path: None, format: LogFormat::Json }));
+    let log = plan.telemetry.access_log.as_ref().unwrap();
+    assert_eq!((&log.path, &log.format), (&None, &AccessFormat::Json));
+    assert!(log.redact.query.contains(&"*token*".to_owned()) && log.redact.headers.contains(&"cookie".to_owned()));
+    assert_eq!(plan.telemetry.log, Log::default());
     assert_eq!(plan.telemetry.sampling, None);
     assert!(plan.telemetry.trust.iter().any(|network| network.to_string() == "10.0.0.0/8"));
     assert_eq!(plan.telemetry.otlp, None);
@@ -234,4 +237,27 @@ routes:
     let plan = read(text).unwrap();
     assert_eq!(plan.routes[0].matcher.path, PathMatch::Prefix("/api".into()));
     assert_eq!(plan.routes[1].matcher.path, PathMatch::default());
+}
+
+#[test]
+fn logs_have_levels_for_filters_and_parts_and_leave_out_what_is_named() {
+    let text = "filters: { f: { source: { path: f.wasm } } }
+telemetry:
+  log: { level: warn, filters: { f: trace }, modules: { pingora: info, host: debug } }
+  access_log: { format: '{status} {request.header.X-A}', redact: { query: [Token, 'x-*'], headers: [X-Key] } }
+";
+    let telemetry = read(&format!("{BASE}{text}")).unwrap_or_else(|errors| panic!("{errors}")).telemetry;
+    let modules = vec![(LogModule::Pingora, LogLevel::Info), (LogModule::Host, LogLevel::Debug)];
+    let filters = vec![("f".to_owned(), LogLevel::Trace)];
+    assert_eq!(telemetry.log, Log { level: LogLevel::Warn, format: LogFormat::Human, filters, modules });
+    let log = telemetry.access_log.unwrap();
+    let header = Piece::RequestHeader("x-a".into());
+    let pieces = vec![Piece::Field(Field::Status), Piece::Text(" ".into()), header];
+    assert_eq!(log.format, AccessFormat::Line { text: "{status} {request.header.X-A}".into(), pieces });
+    assert_eq!(log.redact, Redact { query: vec!["token".into(), "x-*".into()], headers: vec!["x-key".into()] });
+    let with = |redact: &str| {
+        let text = format!("{BASE}telemetry: {{ access_log: {{ redact: {{ query: {redact} }} }} }}\n");
+        read(&text).unwrap().telemetry.access_log.unwrap().redact.query
+    };
+    assert_eq!((with("none"), with("all")), (vec![], vec!["*".to_owned()]));
 }

@@ -54,6 +54,8 @@ fn room(state: &mut State, bytes: usize) -> bool {
         Full(Cap::LogLines, Bound::Own, caps.log_lines)
     } else if state.logged.bytes + bytes > caps.log_bytes {
         Full(Cap::LogBytes, Bound::Own, caps.log_bytes)
+    } else if !state.identity.log_rate.takes(caps.log_rate, caps.log_burst, state.services.outside.monotonic()) {
+        Full(Cap::LogRate, Bound::Own, caps.log_rate)
     } else {
         state.logged.lines += 1;
         state.logged.bytes += bytes;

@@ -138,6 +138,8 @@ pub(super) fn limits(limits: &Limits) -> Value {
         header_fields,
         log_lines,
         log_bytes,
+        log_rate,
+        log_burst,
         callouts_in_flight,
         shared_data,
         queues,
@@ -159,6 +161,8 @@ pub(super) fn limits(limits: &Limits) -> Value {
         "header_fields": header_fields,
         "log_lines": log_lines,
         "log_bytes": log_bytes,
+        "log_rate": log_rate,
+        "log_burst": log_burst,
         "callouts_in_flight": callouts_in_flight,
         "shared_data": shared_data,
         "queues": queues,
@@ -268,11 +272,16 @@ fn upstream_name(plan: &Plan, index: usize) -> Option<&String> {
 }
 
 fn telemetry(telemetry: &plan::Telemetry) -> Value {
-    let plan::Telemetry { log_level, log_format, service, otlp, sampling, trust, access_log } = telemetry;
+    let plan::Telemetry { log, service, otlp, sampling, trust, access_log } = telemetry;
     let word = |word: &dyn std::fmt::Debug| format!("{word:?}").to_lowercase();
+    let plan::Log { level, format, filters, modules } = log;
     json!({
-        "log_level": word(log_level),
-        "log_format": word(log_format),
+        "log": {
+            "level": level.name(),
+            "format": word(format),
+            "filters": filters.iter().map(|(name, level)| (name.clone(), level.name().into())).collect::<Map<_, _>>(),
+            "modules": modules.iter().map(|(m, level)| (m.name().to_owned(), level.name().into())).collect::<Map<_, _>>(),
+        },
         // A URL can hold a password or a key.
         "otlp": otlp.as_ref().map(|plan::Otlp { endpoint, protocol, headers, timeout, compression }| json!({
             "endpoint": hidden(endpoint),
@@ -286,9 +295,19 @@ fn telemetry(telemetry: &plan::Telemetry) -> Value {
             json!({ "ratio": ratio, "per_second": per_second, "errors": errors })
         }),
         "trust": trust.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "access_log": access_log.as_ref().map(|plan::AccessLog { path, format }| {
-            json!({ "path": path.as_deref().map(self::path), "format": word(format) })
-        }),
+        "access_log": access_log.as_ref().map(self::access_log),
+    })
+}
+
+fn access_log(log: &plan::AccessLog) -> Value {
+    let plan::AccessLog { path, format, redact: plan::Redact { query, headers }, at: _ } = log;
+    json!({
+        "path": path.as_deref().map(self::path),
+        "format": match format {
+            plan::AccessFormat::Json => "json",
+            plan::AccessFormat::Line { text, .. } => text,
+        },
+        "redact": { "query": query, "headers": headers },
     })
 }
 

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use sluice_host::{Filter, PhaseUsage};
+use sluice_host::{Cap, Filter, PhaseUsage};
 
 use self::page::{Family, Page, Value};
 use super::{Status, View};
@@ -23,6 +23,7 @@ pub(super) fn page(status: &Status) -> Result<String, fmt::Error> {
     let view = status.view.load();
     let mut page = Page::default();
     serving(&mut page, status, &view);
+    logs(&mut page, status);
     filters(&mut page, &view);
     spans(&mut page, status);
     process::add(&mut page, status.started);
@@ -57,6 +58,15 @@ fn spans(page: &mut Page, status: &Status) {
     page.add(counts.into_iter().fold(family, |f, (what, n)| f.with([("result", what)], Value::Count(n))));
 }
 
+fn logs(page: &mut Page, status: &Status) {
+    let counts = status.log.lines().counts();
+    let lost =
+        Family::new("sluice_access_log_dropped", "Lines of the access log that were not written, by what kept them")
+            .with([("reason", "queue_full")], Value::Count(counts.dropped.load(Relaxed)))
+            .with([("reason", "write_failed")], Value::Count(counts.lost.load(Relaxed)));
+    page.add(lost);
+}
+
 fn filters(page: &mut Page, view: &View) {
     let mut info = Family::new("sluice_filter_info", "Which version of a filter serves");
     let mut exchanges = Family::new("sluice_filter_exchanges", "Requests and connections that met a filter");
@@ -65,6 +75,7 @@ fn filters(page: &mut Page, view: &View) {
     let mut budget = Family::new("sluice_filter_cpu_budget_seconds", "CPU time that a filter may take");
     let mut traps = Family::new("sluice_filter_traps", "Deaths of guests of a filter");
     let mut capped = Family::new("sluice_filter_capped", "How often a filter met a cap");
+    let mut unlogged = Family::new("sluice_filter_log_dropped", "Log lines of a filter that were dropped");
     let mut out = Family::new("sluice_filter_quarantined", "1 when a filter is out of service");
     let mut memory = Family::new("sluice_filter_memory_bytes", "Linear memory of all guests of a filter");
     for shown in &view.filters {
@@ -89,12 +100,16 @@ fn filters(page: &mut Page, view: &View) {
         for (cap, hits) in filter.capped().filter(|(_, hits)| *hits > 0) {
             capped.add([("filter", name), ("cap", cap.token())], Value::Count(hits));
         }
+        let lines = |(cap, _): &(Cap, u64)| matches!(cap, Cap::LogLines | Cap::LogBytes | Cap::LogRate);
+        let dropped = filter.capped().filter(lines).map(|(_, lines)| lines).sum();
+        unlogged.add([("filter", name)], Value::Count(dropped));
         out.add([("filter", name)], Value::Level(f64::from(u8::from(filter.is_quarantined()))));
         if let Some(bytes) = filter.memory_total() {
             memory.add([("filter", name)], Value::Level(to_f64(bytes as u64)));
         }
     }
-    [info, exchanges, calls, cpu, budget, traps, capped, out, memory].into_iter().for_each(|family| page.add(family));
+    let all = [info, exchanges, calls, cpu, budget, traps, capped, unlogged, out, memory];
+    all.into_iter().for_each(|family| page.add(family));
 }
 
 /// Numbers of a text that is read as floating point anyway.

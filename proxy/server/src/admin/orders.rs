@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::{sync::oneshot, time::timeout};
 
@@ -49,13 +49,13 @@ pub(super) async fn rollback(
     ask(&status, |answer| Ask::Rollback { filter, to, client, answer }).await
 }
 
+/// A status, and a sentence that says why.
+pub(super) type Refused = (StatusCode, String);
+
 /// From the query or the body.
-async fn version(query: Result<Query<To>, QueryRejection>, body: Body) -> Result<Option<String>, (StatusCode, String)> {
+async fn version(query: Result<Query<To>, QueryRejection>, body: Body) -> Result<Option<String>, Refused> {
     let Query(query) = query.map_err(|e| (StatusCode::BAD_REQUEST, e.body_text()))?;
-    let body = timeout(SENDING, to_bytes(body, BODY)).await;
-    let body = body.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body did not come in time".to_owned()))?;
-    let body = body.map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("the body cannot be read: {e}")))?;
-    let body = if body.trim_ascii().is_empty() { To::default() } else { parse(&body)? };
+    let body: To = read(body, "{\"to\": …}").await?;
     let to = query.to.or(body.to);
     let is_digest = |to: &str| !to.is_empty() && to.bytes().all(|b| b.is_ascii_hexdigit());
     if to.as_ref().is_some_and(|to| !is_digest(to.strip_prefix("sha256:").unwrap_or(to))) {
@@ -64,8 +64,15 @@ async fn version(query: Result<Query<To>, QueryRejection>, body: Body) -> Result
     Ok(to)
 }
 
-fn parse(body: &[u8]) -> Result<To, (StatusCode, String)> {
-    serde_json::from_slice(body).map_err(|e| (StatusCode::BAD_REQUEST, format!("the body is not `{{\"to\": …}}`: {e}")))
+/// A body, which may be empty; `like` is one for people.
+pub(super) async fn read<T: Default + DeserializeOwned>(body: Body, like: &str) -> Result<T, Refused> {
+    let body = timeout(SENDING, to_bytes(body, BODY)).await;
+    let body = body.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body did not come in time".to_owned()))?;
+    let body = body.map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("the body cannot be read: {e}")))?;
+    if body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(&body).map_err(|e| (StatusCode::BAD_REQUEST, format!("the body is not `{like}`: {e}")))
 }
 
 async fn ask(status: &Status, order: impl FnOnce(oneshot::Sender<Answer>) -> Ask) -> Response {

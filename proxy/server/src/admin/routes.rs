@@ -11,7 +11,7 @@ use axum::{
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Status, answer, guard, orders, pages, stream};
+use super::{Status, answer, guard, levels, orders, pages, stream};
 
 type Route = (&'static str, &'static str, MethodRouter<Arc<Status>>);
 
@@ -28,6 +28,8 @@ fn all() -> Vec<Route> {
         ("GET", "/events", get(stream::events)),
         ("GET", "/metrics", get(pages::metrics)),
         ("POST", "/reload", post(orders::reload)),
+        ("GET", "/logging", get(levels::shown)),
+        ("POST", "/logging", post(levels::wish)),
         ("GET", "/openapi.json", get(pages::openapi)),
     ]
 }

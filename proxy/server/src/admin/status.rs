@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 
 use super::View;
 use crate::{
+    access_log::AccessLog,
+    logging::Logging,
     reload::{Ask, Events},
     watch::Waker,
 };
@@ -26,6 +28,8 @@ const STREAMS: usize = 16;
 pub(crate) struct Status {
     pub(crate) host: Arc<Host>,
     pub(crate) events: Arc<Events>,
+    pub(super) log: AccessLog,
+    pub(crate) logging: Arc<Logging>,
     pub(crate) view: ArcSwap<View>,
     /// Every listener is bound.
     pub(crate) listening: AtomicBool,
@@ -37,10 +41,12 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(host: Arc<Host>) -> Self {
+    pub(crate) fn new(host: Arc<Host>, log: AccessLog, logging: Arc<Logging>) -> Self {
         Self {
             host,
             events: Arc::default(),
+            log,
+            logging,
             view: ArcSwap::default(),
             listening: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

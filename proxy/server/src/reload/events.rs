@@ -1,7 +1,7 @@
 //! Everything that happened to what serves: the last events, for whoever asks, and each one for those who listen.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -51,9 +51,14 @@ pub(crate) enum What {
     Refused { generation: u64, cause: Cause, error: String, total_ms: f64 },
     /// The last request of an old generation has ended; its guests and its code are given back.
     Drained { generation: u64, after_ms: f64, requests: usize },
+    /// Somebody wants other levels of the log.
+    Logging { generation: u64, client: String, level: Option<&'static str>, filters: Levels, modules: Levels },
     /// The time of an old generation is over.
     DrainOver { generation: u64, requests: usize, cut: bool },
 }
+
+/// Levels by the names of those who have one.
+pub(crate) type Levels = BTreeMap<String, &'static str>;
 
 /// Who or what wanted it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -143,7 +148,7 @@ impl Events {
         let swap = match what {
             What::Drained { generation, .. } => swaps.remove(generation),
             What::DrainOver { generation, .. } => swaps.get(generation).cloned(),
-            What::Swapped { .. } | What::Refused { .. } => None,
+            What::Swapped { .. } | What::Refused { .. } | What::Logging { .. } => None,
         };
         if let (Some(context), What::Swapped { generation, .. }) = (tracing.event(what, swap), what)
             && let Some(before) = generation.checked_sub(1).filter(|before| *before > 0)
@@ -168,7 +173,7 @@ impl Events {
             What::Refused { .. } => {
                 self.counts.refused.fetch_add(1, Relaxed);
             }
-            What::Drained { .. } | What::DrainOver { .. } => {}
+            What::Drained { .. } | What::DrainOver { .. } | What::Logging { .. } => {}
         }
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut kept = self.kept.lock();
@@ -214,6 +219,15 @@ impl What {
             ),
             Self::Drained { generation, after_ms, requests } => {
                 tracing::debug!(generation, ms = after_ms, requests, "the last request of an old generation has ended");
+            }
+            Self::Logging { client, level, filters, modules, .. } => {
+                tracing::info!(
+                    client,
+                    level,
+                    ?filters,
+                    ?modules,
+                    "the levels of the log are others until the next reload"
+                );
             }
             Self::DrainOver { generation, requests, cut } => tracing::warn!(
                 generation,

@@ -15,6 +15,7 @@ use sluice_host::{Digest, Host};
 
 use super::{Files, Recipe, Version, history::Pins, version::Builder};
 use crate::{
+    access_log::AccessLog,
     build,
     certificates::{self, Keys},
     load::{self, FilterProblem, RunError},
@@ -67,6 +68,7 @@ pub(crate) struct Loader {
     pub(crate) host: Arc<Host>,
     pub(crate) machine: Arc<Machine>,
     pub(crate) probe: Arc<dyn Probe>,
+    pub(crate) log: AccessLog,
     /// Guests of each filter.
     pub(crate) shards: usize,
 }
@@ -137,6 +139,10 @@ impl Loader {
             let probing = Instant::now();
             probe::play(&*self.probe, &self.host, probes, &versions)?;
             stages.probe_ms = millis(probing.elapsed());
+            // The last that can fail, as it cannot be taken back.
+            self.log
+                .apply(plan.telemetry.access_log.as_ref())
+                .map_err(|e| RunError::access_log(&self.file, &plan, &e))?;
             Ok((versions, Arc::new(site), keys))
         });
         let (versions, site, keys) = built.inspect_err(|_| {

@@ -12,7 +12,7 @@ pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Where the sender stands; `None` when nothing valid is said.
-pub(super) fn read(headers: &HeaderMap) -> Option<SpanContext> {
+pub(crate) fn read(headers: &HeaderMap) -> Option<SpanContext> {
     let mut said = headers.get_all(TRACEPARENT).iter();
     // Two of them are none: nobody could say which one counts.
     let (Some(_), None) = (said.next(), said.next()) else { return None };

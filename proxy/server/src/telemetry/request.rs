@@ -80,6 +80,11 @@ impl Trace {
         self.records
     }
 
+    /// Where it stands.
+    pub(crate) fn context(&self) -> &SpanContext {
+        &self.place
+    }
+
     /// Where filters of this request stand.
     pub(crate) fn place(&self) -> TracePlace {
         let trace = u128::from_be_bytes(self.place.trace_id().to_bytes());

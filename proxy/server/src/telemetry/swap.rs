@@ -38,6 +38,10 @@ impl Tracing {
                 let span = span("sluice.drain", *after_ms).with("sluice.generation", number(*generation));
                 tracer.send(span.with("sluice.requests_drained", count(*requests)));
             }
+            What::Logging { generation, client, .. } => {
+                let span = span("sluice.logging", 0.0).with("sluice.generation", number(*generation));
+                tracer.send(span.with("client.address", client.clone()));
+            }
             What::DrainOver { generation, requests, cut } => {
                 let span = span("sluice.drain_over", 0.0).with("sluice.generation", number(*generation));
                 tracer.send(span.with("sluice.requests_left", count(*requests)).with("sluice.cut", *cut));

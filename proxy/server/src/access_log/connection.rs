@@ -1,0 +1,68 @@
+//! What is known of a TCP connection.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sluice_config::plan::Field;
+use sluice_host::{Exchange, RouteFacts};
+
+use super::{
+    line::{Known, Side},
+    value::Value,
+};
+use crate::cause::Cause;
+
+/// One TCP connection from its beginning to its end.
+pub(crate) struct Connection {
+    pub(crate) route: Arc<RouteFacts>,
+    pub(crate) client: Option<SocketAddr>,
+    pub(crate) began: Instant,
+    pub(crate) began_wall: Duration,
+    pub(crate) generation: u64,
+    pub(crate) upstream: Option<SocketAddr>,
+    pub(crate) tries: usize,
+    /// Bytes from the client and to the client that passed the filters.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    /// What ended it before its peers did.
+    pub(crate) cause: Option<Cause>,
+}
+
+/// A connection at its end.
+pub(super) struct Ended<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) exchange: &'a Exchange,
+}
+
+impl Known for Ended<'_> {
+    fn value(&self, field: Field) -> Value<'_> {
+        let c = self.connection;
+        let known = match field {
+            Field::Time => Some(Value::Time(c.began_wall)),
+            Field::Client => c.client.map(Value::Address),
+            Field::Protocol => Some(Value::Text("TCP".into())),
+            Field::BytesReceived => Some(Value::Number(c.received)),
+            Field::BytesSent => Some(Value::Number(c.sent)),
+            Field::Duration => Some(Value::Micros(c.began.elapsed())),
+            Field::FiltersDuration => Some(Value::Micros(self.exchange.ran().map(|ran| ran.used).sum())),
+            Field::Route => Some(Value::Text(c.route.name.as_str().into())),
+            Field::Upstream => Some(Value::Text(c.route.upstream.as_str().into())),
+            Field::UpstreamAddress => c.upstream.map(Value::Address),
+            Field::UpstreamAttempts => Some(Value::Number(c.tries as u64)),
+            Field::Generation => Some(Value::Number(c.generation)),
+            Field::Filters => Some(Value::Chain(self.exchange)),
+            Field::Properties => Some(Value::Properties(self.exchange)),
+            Field::Error => c.cause.as_ref().map(|cause| Value::Text(cause.token.into())),
+            Field::ErrorDetails => c.cause.as_ref().map(Value::display),
+            _ => None,
+        };
+        known.unwrap_or(Value::Absent)
+    }
+
+    fn header(&self, _side: Side, _name: &str) -> Value<'_> {
+        Value::Absent
+    }
+}
