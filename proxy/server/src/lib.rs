@@ -26,6 +26,7 @@ mod listen;
 mod live;
 mod load;
 mod logging;
+mod method;
 mod normalize;
 mod outside;
 mod precompile;
@@ -43,6 +44,7 @@ mod serve;
 mod site;
 mod spec;
 mod tcp;
+mod traffic;
 mod upstream;
 mod watch;
 

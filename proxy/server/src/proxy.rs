@@ -20,6 +20,7 @@ use crate::{
     live::Live,
     request, request_body, response,
     site::Action,
+    traffic::{self, Traffic},
     upstream::Kind,
 };
 
@@ -27,9 +28,11 @@ use crate::{
 const MAX_TRIES: usize = 3;
 
 /// The proxy.
+#[derive(Clone)]
 pub(crate) struct Proxy {
     pub(crate) live: Arc<Live>,
     pub(crate) log: AccessLog,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 #[async_trait]
@@ -48,7 +51,7 @@ impl ProxyHttp for Proxy {
         request::begin(&self.live, session, ctx).await
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         ctx.tries += 1;
         let servers = match ctx.route.as_ref().map(|r| &r.action) {
             Some(Action::Upstream(upstream)) => match &upstream.kind {
@@ -57,7 +60,9 @@ impl ProxyHttp for Proxy {
             },
             _ => return Err(Error::explain(ErrorType::InternalError, "the route has no upstream")),
         };
-        let Some(mut peer) = servers.peer() else {
+        // An endpoint whose name means nothing now cannot be asked.
+        let ready = servers.endpoint().and_then(|endpoint| Some((endpoint.clone(), endpoint.peer()?)));
+        let Some((endpoint, mut peer)) = ready else {
             ctx.stash = Some(Stash::Cause(Cause::no_endpoint()));
             return Err(Error::explain(ErrorType::HTTPStatus(502), "no endpoint"));
         };
@@ -66,12 +71,13 @@ impl ProxyHttp for Proxy {
             peer.options.set_http_version(1, 1);
         }
         ctx.upstream = peer._address.as_inet().copied();
+        traffic::begin(session, ctx, &endpoint);
         Ok(peer)
     }
 
     fn fail_to_connect(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         _peer: &HttpPeer,
         ctx: &mut Context,
         mut error: Box<Error>,
@@ -84,6 +90,7 @@ impl ProxyHttp for Proxy {
             _ => false,
         };
         error.set_retry(more);
+        traffic::failed(session, ctx, Cause::error(&error).token);
         error
     }
 
@@ -97,6 +104,9 @@ impl ProxyHttp for Proxy {
         ctx: &mut Context,
     ) -> Result<()> {
         ctx.upstream_reused = reused;
+        if let Some(attempt) = &ctx.attempt {
+            attempt.connected(reused);
+        }
         Ok(())
     }
 
@@ -126,6 +136,9 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        if let Some(attempt) = &mut ctx.attempt {
+            attempt.answered(head.status.as_u16(), head.version);
+        }
         // Between this hook and the next Pingora adds the field to answers that have no length.
         ctx.origin_chunked = head.headers.contains_key(http::header::TRANSFER_ENCODING);
         Ok(())
@@ -197,6 +210,7 @@ impl ProxyHttp for Proxy {
             ctx.cause = Some(Cause::error(error));
         }
         finish(session, ctx);
+        traffic::end(&self.traffic, session, ctx);
         self.log.write(session, ctx, error);
     }
 

@@ -19,7 +19,7 @@ use crate::{
     held::{ClientGone, Wait},
     hop,
     live::Live,
-    normalize, relay,
+    method, normalize, relay,
     request_body::{End, early_body, filter_body},
     site::{Action, Limits},
     upstream::Kind,
@@ -29,6 +29,7 @@ use crate::{
 pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context) -> Result<bool> {
     let site = live.get();
     ctx.site = Some(site.clone());
+    ctx.method = method::known(&session.req_header().method);
     // Pingora would keep a connection of HTTP/1.0 open that nobody asked to keep, and its client waits for the end.
     let keep = session.req_header().version != Version::HTTP_10 || asks_to_keep(session);
     session.set_keepalive(keep.then(|| site.limits.keepalive.as_secs().max(1)));

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_host::{Chain, Filter, RouteFacts};
 use tokio::sync::Notify;
 
-use crate::{route::Table, upstream::Upstream};
+use crate::{route::Table, traffic::Times, upstream::Upstream};
 
 /// One generation of everything that a request can meet.
 pub(crate) struct Site {
@@ -70,6 +70,8 @@ pub(crate) struct Route {
     pub(crate) chain: Chain,
     pub(crate) action: Action,
     pub(crate) facts: Arc<RouteFacts>,
+    /// Its requests, counted; those of before a swap too.
+    pub(crate) times: Arc<Times>,
 }
 
 /// Where connections of one TCP listener go.

@@ -3,6 +3,7 @@
 mod custom;
 mod page;
 mod process;
+mod traffic;
 
 use std::{
     fmt,
@@ -23,6 +24,7 @@ pub(super) fn page(status: &Status) -> Result<String, fmt::Error> {
     let view = status.view.load();
     let mut page = Page::default();
     serving(&mut page, status, &view);
+    traffic::add(&mut page, &status.traffic);
     filters(&mut page, &view);
     process::add(&mut page, status.started);
     custom::add(&mut page, &status.host.metrics());

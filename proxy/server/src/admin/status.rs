@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::View;
 use crate::{
     reload::{Ask, Events},
+    traffic::Traffic,
     watch::Waker,
 };
 
@@ -26,6 +27,7 @@ const STREAMS: usize = 16;
 pub(crate) struct Status {
     pub(crate) host: Arc<Host>,
     pub(crate) events: Arc<Events>,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) view: ArcSwap<View>,
     /// Every listener is bound.
     pub(crate) listening: AtomicBool,
@@ -41,6 +43,7 @@ impl Status {
         Self {
             host,
             events: Arc::default(),
+            traffic: Arc::default(),
             view: ArcSwap::default(),
             listening: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
