@@ -5,6 +5,7 @@ mod busy;
 mod events;
 mod exposition;
 mod shown;
+mod traffic;
 
 use std::{net::SocketAddr, process::Command};
 
