@@ -31,7 +31,7 @@ pub(crate) struct Blueprint {
     pub(crate) limits: Limits,
     pub(crate) cpu_per_call: Duration,
     pub(crate) cpu_start: Duration,
-    pub(crate) meter: Meter,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) health: Health,
     pub(crate) slow: Slow,
 }

@@ -289,11 +289,6 @@ impl Filter {
         Cap::ALL.iter().map(|cap| (*cap, self.blueprint.identity.account.hits(*cap)))
     }
 
-    /// Bytes of linear memory of all guests together; `None` when there is no ceiling for it.
-    pub fn memory_total(&self) -> Option<usize> {
-        self.blueprint.limits.total.as_ref().map(|total| total.used())
-    }
-
     /// Ends every guest now, whatever waits in it: exchanges that still meet the filter fail, and no guest is built any
     /// more. Guests that requests have of their own end with those.
     pub fn cut_off(&self) {

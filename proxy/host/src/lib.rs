@@ -43,6 +43,7 @@ mod shared;
 mod state;
 mod step;
 mod thread;
+mod usage;
 mod wasi;
 
 pub use body::Body;
@@ -60,11 +61,11 @@ pub use host::{Host, HostOptions};
 pub use hostcalls::FOREIGN;
 pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
-pub use meter::{PhaseUsage, Usage};
 pub use outside::{CrashReport, Job, LogLine, Outside, SlowReport};
 pub use parts::{RequestParts, ResponseParts};
-pub use shared::MetricSample;
+pub use shared::{MetricSample, Total};
 pub use step::{Fault, Phase, Reply, Step, Token};
+pub use usage::{PhaseUsage, Usage};
 
 pub use sluice_abi::{
     AbiVersion, LogLevel, MetricType, PeerType,

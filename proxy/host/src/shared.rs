@@ -6,6 +6,7 @@ mod labels;
 mod metrics;
 mod queues;
 
+pub use account::Total;
 pub(crate) use account::{Account, Accounts};
 pub(crate) use kv::{Refused, SharedData};
 pub use metrics::MetricSample;

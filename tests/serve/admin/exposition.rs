@@ -64,6 +64,10 @@ impl Exposition {
         }
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -21,8 +21,9 @@ pub(super) struct Now<'a> {
 #[derive(Serialize)]
 pub(super) struct Counts {
     quarantined: bool,
-    /// Linear memory of all its guests, where it has a ceiling together.
-    memory_bytes: Option<usize>,
+    /// Guests that live, and their linear memory together.
+    guests: u64,
+    memory_bytes: usize,
     exchanges: u64,
     phases: BTreeMap<&'static str, Phase>,
     traps: BTreeMap<&'static str, u64>,
@@ -41,7 +42,8 @@ impl Counts {
         let phase = |phase: &sluice_host::PhaseUsage| Phase { calls: phase.calls(), cpu_ms: millis(phase.cpu) };
         Self {
             quarantined: filter.is_quarantined(),
-            memory_bytes: filter.memory_total(),
+            guests: usage.guests,
+            memory_bytes: usage.memory,
             exchanges: usage.exchanges,
             phases: usage.phases.iter().map(|p| (p.phase.name(), phase(p))).collect(),
             traps: usage.crashes.iter().map(|(token, count)| (token.name(), *count)).collect(),
