@@ -38,6 +38,7 @@ pub(crate) fn site(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let table = Table::new(plan.routes.iter().map(|r| &r.matcher))
+        .map(Arc::new)
         .map_err(|e| RunError::setup(file, sluice_config::Position::default(), e.to_string()))?;
     let limits = Limits {
         keepalive: plan.server.keepalive,

@@ -136,6 +136,11 @@ impl Endpoint {
         authority(&self.host, self.port)
     }
 
+    /// What its name means; only the first is used.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.read().clone()
+    }
+
     /// How it was reached.
     pub(crate) fn tally(&self) -> &Arc<Tally> {
         &self.tally

@@ -20,7 +20,8 @@ use crate::{route::Table, traffic::Times, upstream::Upstream};
 pub(crate) struct Site {
     /// Counts from 1 in this process.
     pub(crate) generation: u64,
-    pub(crate) table: Table,
+    /// The index that it finds is one of `routes`. The admin listener asks it too.
+    pub(crate) table: Arc<Table>,
     pub(crate) routes: Vec<Arc<Route>>,
     /// Where connections of TCP listeners go, in the order of the file.
     pub(crate) tcp: Vec<Arc<TcpRoute>>,

@@ -77,6 +77,11 @@ impl Servers {
         self.endpoints.len()
     }
 
+    /// All of them, in the order of the configuration.
+    pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {
+        &self.endpoints
+    }
+
     /// The endpoint whose turn it is.
     pub(crate) fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         let turn = match self.balance {
