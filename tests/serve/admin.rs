@@ -4,6 +4,7 @@ mod asking;
 mod busy;
 mod events;
 mod exposition;
+mod places;
 mod prometheus;
 mod shown;
 mod traffic;

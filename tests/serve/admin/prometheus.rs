@@ -68,9 +68,10 @@ impl Drop for Prometheus {
     }
 }
 
-fn ask(api: SocketAddr, path: &str) -> Value {
-    Client::connect(api).send(format!("GET /api/v1/{path} HTTP/1.1\r\nHost: {api}\r\n\r\n")).read().json()["data"]
-        .clone()
+/// Until it is ready it answers in words.
+fn ask(api: SocketAddr, path: &str) -> Option<Value> {
+    let answer = Client::connect(api).send(format!("GET /api/v1/{path} HTTP/1.1\r\nHost: {api}\r\n\r\n")).read();
+    (answer.status() == 200).then(|| answer.json()["data"].clone())
 }
 
 #[test]
@@ -83,8 +84,8 @@ fn a_real_prometheus_scrapes_what_was_counted() {
         Some(line.split("address=").nth(1)?.trim().parse().unwrap())
     });
     prometheus.until("the target is up", |_| {
-        let target = ask(api, "targets")["activeTargets"][0].clone();
-        (target["health"] == "up").then_some(())
+        let targets = ask(api, "targets")?;
+        (targets["activeTargets"][0]["health"] == "up").then_some(())
     });
     let mut client = proxy.client();
     for _ in 0..20 {
@@ -96,7 +97,7 @@ fn a_real_prometheus_scrapes_what_was_counted() {
         "sluice_filter_invocations_total%7Bphase%3D%22request_headers%22%7D",
     ] {
         prometheus.until(counter, |_| {
-            let data = ask(api, &format!("query?query={counter}"));
+            let data = ask(api, &format!("query?query={counter}"))?;
             (data["result"][0]["value"][1] == "20").then_some(())
         });
     }
