@@ -4,6 +4,7 @@ mod asking;
 mod busy;
 mod events;
 mod exposition;
+mod filters;
 mod places;
 mod prometheus;
 mod shown;

@@ -11,7 +11,9 @@ use sluice_abi::{AbiVersion, hostcalls::Hostcall, wasi::MODULES};
 use sluice_engine::{Code, Digest};
 use wasmtime::Module;
 
-use crate::{Cap, Caps, LoadError, Quarantine, Usage, blueprint::Blueprint, caps::Told, pool::Pool, shared::Account};
+use crate::{
+    Cap, Caps, LastError, LoadError, Quarantine, Usage, blueprint::Blueprint, caps::Told, pool::Pool, shared::Account,
+};
 
 /// What is needed to load a filter.
 #[derive(Clone)]
@@ -282,6 +284,11 @@ impl Filter {
     /// Whether it is out of service after too many crashes.
     pub fn is_quarantined(&self) -> bool {
         self.blueprint.health.is_out()
+    }
+
+    /// What went wrong last with it, or with an earlier version of it.
+    pub fn last_error(&self) -> Option<LastError> {
+        self.blueprint.identity.account.last_error()
     }
 
     /// How often each cap was met since a filter of this name was loaded first.

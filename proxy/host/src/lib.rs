@@ -63,7 +63,7 @@ pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
 pub use outside::{CrashReport, Job, LogLine, Outside, SlowReport};
 pub use parts::{RequestParts, ResponseParts};
-pub use shared::{MetricSample, Total};
+pub use shared::{LastError, MetricSample, Total};
 pub use step::{Fault, Phase, Reply, Step, Token};
 pub use usage::{PhaseUsage, Usage};
 

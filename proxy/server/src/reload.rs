@@ -5,6 +5,7 @@
 
 mod crew;
 mod drain;
+mod draining;
 mod events;
 mod files;
 mod generation;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::{
     crew::compile_behind,
+    draining::OldGeneration,
     events::{Cause, Event, Events, What},
     files::Files,
     generation::{Generation, Loader, Stages, millis},

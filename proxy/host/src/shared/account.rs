@@ -11,6 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 
+use super::LastError;
 use crate::{Cap, Usage, meter::Meter};
 
 /// One filter's.
@@ -28,6 +29,7 @@ pub(crate) struct Account {
     pub(crate) metrics: Used,
     hits: [AtomicU64; Cap::COUNT],
     versions: Mutex<Versions>,
+    last_error: Mutex<Option<LastError>>,
 }
 
 /// Counts of all versions of a filter.
@@ -73,6 +75,15 @@ impl Account {
         let mut versions = self.versions.lock();
         versions.settle();
         versions.living.push(meter);
+    }
+
+    /// Keeps what went wrong now in the place of what did before.
+    pub(crate) fn went_wrong(&self, error: LastError) {
+        *self.last_error.lock() = Some(error);
+    }
+
+    pub(crate) fn last_error(&self) -> Option<LastError> {
+        self.last_error.lock().clone()
     }
 
     fn usage(&self) -> Usage {

@@ -36,7 +36,7 @@ fn serving(page: &mut Page, status: &Status, view: &View) {
     let counts = &status.events.counts;
     let generation = Value::Level(to_f64(view.generation));
     page.add(Family::new("sluice_generation", "The generation that serves").with([], generation));
-    let draining = Value::Level(to_f64(counts.draining.load(Relaxed) as u64));
+    let draining = Value::Level(to_f64(counts.draining.len() as u64));
     let help = "Old generations that still serve their last requests";
     page.add(Family::new("sluice_generations_draining", help).with([], draining));
     let swaps = Family::new("sluice_swaps", "Wishes for a new generation, by what came of them")

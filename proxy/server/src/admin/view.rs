@@ -8,10 +8,10 @@ use sluice_host::Filter;
 
 use super::{
     config,
-    counts::{Counts, Now},
+    counts::{Counts, Now, OldVersion},
 };
 use crate::{
-    reload::{Generation, History, Pins, Version, millis, module_path},
+    reload::{Generation, History, OldGeneration, Pins, Version, millis, module_path},
     route::Table,
     site::Site,
     upstream::Upstream,
@@ -104,7 +104,8 @@ impl FilterView {
     }
 
     /// With its counts as they are now.
-    pub(super) fn now(&self) -> Now<'_> {
-        Now { filter: self, counts: Counts::of(&self.filter) }
+    pub(super) fn now(&self, draining: &[Arc<OldGeneration>]) -> Now<'_> {
+        let draining = OldVersion::all(draining, &self.filter);
+        Now { filter: self, counts: Counts::of(&self.filter), draining }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::SystemTime,
 };
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use super::{Stages, Times};
+use super::{Stages, Times, draining::Draining};
 
 /// Events that are kept. Small as they are they hold pages of the heap: 1,000 made 2 MiB, as much as all that 10,000 swaps leave.
 const KEPT: usize = 256;
@@ -90,7 +90,7 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU64,
     pub(crate) rolled_back: AtomicU64,
     /// Generations that still serve their last requests.
-    pub(crate) draining: AtomicUsize,
+    pub(crate) draining: Draining,
     /// How long the steps to each swap took.
     pub(crate) times: Mutex<Times>,
 }
