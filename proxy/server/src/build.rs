@@ -11,7 +11,7 @@ use crate::{
     load::RunError,
     reload::Version,
     route::Table,
-    site::{Action, Cut, Direct, Limits, Route, Site, TcpRoute},
+    site::{Action, Direct, Limits, Route, Site, TcpRoute},
     traffic::Traffic,
     upstream::{Kind, Upstream},
 };
@@ -57,7 +57,7 @@ pub(crate) fn site(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let filters = filters.iter().map(|version| version.filter.clone()).collect();
-    Ok(Site { generation, table, routes, tcp, upstreams, filters, limits, cut: Cut::default() })
+    Ok(Site { generation, table, routes, tcp, upstreams, filters, limits, cut: Arc::default() })
 }
 
 fn route(

@@ -31,7 +31,7 @@ pub(crate) struct Site {
     pub(crate) filters: Vec<Arc<Filter>>,
     pub(crate) limits: Limits,
     /// Its time is over, and so is that of everything that it still serves.
-    pub(crate) cut: Cut,
+    pub(crate) cut: Arc<Cut>,
 }
 
 /// Says that what is still going on has to end.
