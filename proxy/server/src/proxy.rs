@@ -60,9 +60,9 @@ impl ProxyHttp for Proxy {
             },
             _ => return Err(Error::explain(ErrorType::InternalError, "the route has no upstream")),
         };
-        // An endpoint whose name means nothing now cannot be asked.
-        let ready = servers.endpoint().and_then(|endpoint| Some((endpoint.clone(), endpoint.peer()?)));
-        let Some((endpoint, mut peer)) = ready else {
+        // `None` also for an endpoint whose name means nothing now.
+        let ready = servers.endpoint().and_then(|endpoint| Some((endpoint.tally().clone(), endpoint.peer()?)));
+        let Some((tally, mut peer)) = ready else {
             ctx.stash = Some(Stash::Cause(Cause::no_endpoint()));
             return Err(Error::explain(ErrorType::HTTPStatus(502), "no endpoint"));
         };
@@ -71,7 +71,7 @@ impl ProxyHttp for Proxy {
             peer.options.set_http_version(1, 1);
         }
         ctx.upstream = peer._address.as_inet().copied();
-        traffic::begin(session, ctx, &endpoint);
+        traffic::begin(session, ctx, tally);
         Ok(peer)
     }
 

@@ -188,7 +188,7 @@ fn prepare(
     let endpoint = (0..servers.len().min(MAX_TRIES)).find_map(|_| servers.endpoint().filter(|e| e.peer().is_some()));
     let endpoint = endpoint.ok_or_else(Cause::no_endpoint)?.clone();
     ctx.upstream = endpoint.peer().and_then(|peer| peer._address.as_inet().copied());
-    traffic::begin(session, ctx, &endpoint);
+    traffic::begin(session, ctx, endpoint.tally().clone());
     let head = session.req_header();
     let mut headers: HeaderMap = head.headers.clone();
     headers.remove(TRANSFER_ENCODING);

@@ -160,6 +160,7 @@ fn it_is_ready_until_it_stops() {
     // A request that is not whole keeps the process.
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1");
+    Exposition::wait(admin, &[("http_server_active_requests", 1.0)]);
     proxy.signal("TERM");
     proxy.wait_for("stopping: no new connections");
     let answer = loop {

@@ -9,7 +9,7 @@ use http::Version;
 use pingora_proxy::Session;
 
 use super::{Kind, Tally, Traffic, version};
-use crate::{answer, context::Context, endpoint::Endpoint, method, site::Action};
+use crate::{answer, context::Context, method, site::Action};
 
 /// One attempt at an endpoint.
 pub(crate) struct Attempt {
@@ -34,13 +34,12 @@ impl Attempt {
     }
 }
 
-/// An attempt at this endpoint begins; one before it came to nothing.
-pub(crate) fn begin(session: &Session, ctx: &mut Context, endpoint: &Endpoint) {
+/// An attempt at the endpoint of this tally begins; one before it came to nothing.
+pub(crate) fn begin(session: &Session, ctx: &mut Context, tally: Arc<Tally>) {
     let now = Instant::now();
     if let Some(before) = ctx.attempt.take() {
         count(session, ctx, &before, now.duration_since(before.began), Some("upstream_reset"));
     }
-    let tally = endpoint.tally().clone();
     tally.attempts.fetch_add(1, Relaxed);
     ctx.attempt = Some(Attempt { began: now, tally, answer: None });
 }
