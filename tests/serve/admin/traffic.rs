@@ -3,7 +3,7 @@
 use std::{fs, net::TcpListener};
 
 use super::{Admin, exposition::Exposition};
-use crate::harness::{Origin, Proxy, Reply, fixture};
+use crate::harness::{Client, Origin, Proxy, Reply, fixture};
 
 fn server(method: &str, route: &str, status: u16, error: &str) -> String {
     let error = if error.is_empty() { String::new() } else { format!("error_type=\"{error}\",") };
@@ -140,4 +140,38 @@ fn what_clients_make_up_does_not_make_the_page_grow() {
     let after = page(3400.0);
     assert_eq!(after.len(), before, "a line for a path, a method or a field");
     assert!(!admin.get("/metrics").text().contains("made-up"));
+}
+
+#[test]
+fn connections_of_tcp_listeners_are_counted() {
+    let origin = Origin::start(|_| Reply::ok("origin"));
+    let (up, dead) = (origin.address, nobody());
+    let proxy = Proxy::start(&format!(
+        "listeners:
+  - {{ address: \"127.0.0.1:0\", tcp: {{ upstream: up }} }}
+  - {{ address: \"127.0.0.1:0\", tcp: {{ upstream: dead }} }}
+admin: {{ address: \"127.0.0.1:0\" }}
+upstreams: {{ up: {{ endpoints: [\"{up}\"] }}, dead: {{ endpoints: [\"{dead}\"] }} }}
+"
+    ));
+    let admin = Admin::of(&proxy);
+    let mut client = proxy.client();
+    assert_eq!(client.request("GET /", &[], "").text(), "origin");
+    assert!(Client::connect(proxy.addresses[1]).at_end(), "nobody is there");
+    let of = |name: &str, upstream: &str, endpoint| {
+        format!("sluice_upstream_{name}_total{{upstream=\"{upstream}\",endpoint=\"{endpoint}\"}}")
+    };
+    let wanted = [
+        (of("attempts", "up", up), 1.0),
+        (of("connections", "up", up), 1.0),
+        (of("failures", "up", up), 0.0),
+        (of("attempts", "dead", dead), 1.0),
+        (of("failures", "dead", dead), 1.0),
+        ("sluice_tcp_connections_total".to_owned(), 2.0),
+        ("sluice_tcp_connections_active".to_owned(), 1.0),
+        ("http_server_active_requests".to_owned(), 0.0),
+    ];
+    Exposition::wait(admin, &wanted.each_ref().map(|(key, value)| (&**key, *value)));
+    drop(client);
+    Exposition::wait(admin, &[("sluice_tcp_connections_active", 0.0)]);
 }
