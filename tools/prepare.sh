@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Checks what builds the proxy itself: Rust, a C compiler and cmake (both for C libraries below Pingora); with `tests`
-# also what the tests run beside it: a real nginx.
+# also what the tests run beside it: a real nginx, and a real Prometheus with its promtool.
 #
 #   tools/prepare.sh [tests]
 #
-# On Debian and its children, as root, it installs the last two and says so; elsewhere it prints the command to run.
+# On Debian and its children, as root, it installs all but Rust and says so; elsewhere it prints the command to run.
 # What builds the guests is checked by tools/guest-toolchain.sh. Exit status: 0 all there, 1 something is missing.
 set -euo pipefail
 
@@ -31,7 +31,8 @@ command -v cmake >/dev/null || packages+=(cmake)
 tools=(cc cmake)
 if [[ ${1:-} == tests ]]; then
   command -v nginx >/dev/null || packages+=(nginx-light)
-  tools+=(nginx)
+  command -v promtool >/dev/null && command -v prometheus >/dev/null || packages+=(prometheus)
+  tools+=(nginx promtool prometheus)
 fi
 
 if [[ ${#packages[@]} -gt 0 ]]; then
@@ -45,7 +46,7 @@ if [[ ${#packages[@]} -gt 0 ]]; then
   elif command -v dnf >/dev/null; then
     say "missing, so run:  sudo dnf install -y ${packages[*]/nginx-light/nginx}"
   elif command -v brew >/dev/null; then
-    say "missing, so run:  xcode-select --install; brew install cmake nginx"
+    say "missing, so run:  xcode-select --install; brew install cmake nginx prometheus"
   else
     say "missing: install ${packages[*]} with the package manager of this system."
   fi

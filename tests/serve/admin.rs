@@ -4,7 +4,11 @@ mod asking;
 mod busy;
 mod events;
 mod exposition;
+mod filters;
+mod places;
+mod prometheus;
 mod shown;
+mod traffic;
 
 use std::{net::SocketAddr, process::Command};
 

@@ -2,7 +2,15 @@
 
 use std::fmt;
 
-use crate::plan::{Filter, UseFilter};
+use crate::plan::{Filter, Route, UseFilter};
+
+impl Route {
+    /// Its name without the values of headers that it matches, by which a route without a name of its own is named.
+    pub fn shown_name(&self) -> String {
+        let values = self.matcher.headers.iter().filter_map(|(_, value)| value.as_deref()).filter(|v| !v.is_empty());
+        values.fold(self.name.clone(), |name, value| name.replace(value, "…"))
+    }
+}
 
 /// Says how much there is and not what.
 struct Hidden(usize);

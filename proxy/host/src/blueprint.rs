@@ -12,7 +12,7 @@ use sluice_abi::LogLevel;
 use sluice_engine::{Crash, Engine, Limits};
 
 use crate::{
-    Cap, CrashReport, LoadError, LogLine, Phase, SlowReport, Token,
+    Cap, CrashReport, LastError, LoadError, LogLine, Phase, SlowReport, Token,
     caps::{Bound, Full},
     filter::Identity,
     health::Health,
@@ -31,7 +31,7 @@ pub(crate) struct Blueprint {
     pub(crate) limits: Limits,
     pub(crate) cpu_per_call: Duration,
     pub(crate) cpu_start: Duration,
-    pub(crate) meter: Meter,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) health: Health,
     pub(crate) slow: Slow,
 }
@@ -85,7 +85,7 @@ impl Blueprint {
         let identity = &self.identity;
         let report = CrashReport { filter: &identity.name, digest: identity.digest, phase, crash, request_id };
         self.services.outside.crashed(&report);
-        self.count_crash(crash.kind.into());
+        self.count_crash(crash.kind.into(), Some(phase), &crash.message);
     }
 
     /// Tells of a body of this filter that is too large to be held.
@@ -96,12 +96,15 @@ impl Blueprint {
 
     /// Tells of a guest of this filter that could not be built.
     pub(crate) fn not_started(&self, error: &LoadError) {
-        self.log(LogLevel::Error, &format!("cannot start a new guest: the module {error}"));
-        self.count_crash(Token::StartFailed);
+        let message = format!("cannot start a new guest: the module {error}");
+        self.log(LogLevel::Error, &message);
+        self.count_crash(Token::StartFailed, None, &message);
     }
 
-    fn count_crash(&self, token: Token) {
+    fn count_crash(&self, token: Token, phase: Option<Phase>, message: &str) {
         self.meter.crashed(token);
+        let (at, digest) = (self.services.outside.wall_clock(), self.identity.digest);
+        self.identity.account.went_wrong(LastError::new(at, digest, phase, token, message));
         let now = self.services.outside.monotonic();
         if let Some(wait) = self.health.crashed(now, self.meter.exchanges()) {
             self.log(

@@ -127,6 +127,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 5] = [Self::Idle, Self::Continued, Self::Paused, Self::Replied, Self::Failed];
+
     /// The word in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {

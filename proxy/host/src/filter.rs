@@ -12,8 +12,8 @@ use sluice_engine::{Code, Digest};
 use wasmtime::Module;
 
 use crate::{
-    Cap, Caps, LoadError, Quarantine, Usage, blueprint::Blueprint, caps::Told, log_rate::LogRate, pool::Pool,
-    shared::Account,
+    Cap, Caps, LastError, LoadError, Quarantine, Usage, blueprint::Blueprint, caps::Told, log_rate::LogRate,
+    pool::Pool, shared::Account,
 };
 
 /// What is needed to load a filter.
@@ -288,14 +288,14 @@ impl Filter {
         self.blueprint.health.is_out()
     }
 
+    /// What went wrong last with it, or with an earlier version of it.
+    pub fn last_error(&self) -> Option<LastError> {
+        self.blueprint.identity.account.last_error()
+    }
+
     /// How often each cap was met since a filter of this name was loaded first.
     pub fn capped(&self) -> impl Iterator<Item = (Cap, u64)> + '_ {
         Cap::ALL.iter().map(|cap| (*cap, self.blueprint.identity.account.hits(*cap)))
-    }
-
-    /// Bytes of linear memory of all guests together; `None` when there is no ceiling for it.
-    pub fn memory_total(&self) -> Option<usize> {
-        self.blueprint.limits.total.as_ref().map(|total| total.used())
     }
 
     /// Ends every guest now, whatever waits in it: exchanges that still meet the filter fail, and no guest is built any

@@ -11,7 +11,7 @@ use sluice_engine::{Crash, Sandbox};
 use wasmtime::{WasmParams, WasmResults};
 
 use crate::{
-    Phase,
+    Outcome, Phase,
     blueprint::Blueprint,
     callbacks::{Callback, Callbacks},
     errands::Address,
@@ -201,13 +201,26 @@ impl Guest {
         let budget = budget.min(self.blueprint.cpu_per_call);
         let result = self.sandbox.call(callback, params, budget);
         self.used = self.sandbox.last_used();
-        self.blueprint.ran(self.sandbox.data().phase, self.used, budget);
+        let phase = self.sandbox.data().phase;
+        self.blueprint.ran(phase, self.used, budget);
+        match &result {
+            Err(_) => self.blueprint.meter.came_to(phase, Outcome::Failed),
+            // What a callback of a stream wants done is read by its exchange.
+            Ok(_) if phase.direction().is_some() => {}
+            Ok(_) => self.blueprint.meter.came_to(phase, Outcome::Continued),
+        }
         Some(result)
     }
 
     /// CPU time of the last callback; 0 when the guest has none of that kind.
     pub(crate) fn last_used(&self) -> Duration {
         self.used
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.blueprint.meter.guest_ends();
     }
 }
 

@@ -100,6 +100,11 @@ impl Host {
         self.services.metrics.samples()
     }
 
+    /// What every filter did and cost since the process began, by name: all its versions together, those that are gone too.
+    pub fn totals(&self) -> Vec<crate::Total> {
+        self.services.accounts.totals()
+    }
+
     /// Compiles a module for guests of this isolation and checks that it is a filter. Takes CPU seconds for large modules.
     ///
     /// # Errors
@@ -137,15 +142,19 @@ impl Host {
             log_rate: LogRate::default(),
         };
         let identity = Arc::new(identity);
+        let ceiling = if spec.caps.memory_total > 0 { spec.caps.memory_total } else { usize::MAX };
+        let memory = Arc::new(MemoryTotal::new(ceiling));
+        let meter = Arc::new(Meter::new(spec.cpu_share.map(Share::new), memory.clone()));
+        identity.account.opened(meter.clone());
         let blueprint = Arc::new(Blueprint {
             engine: self.engine.clone(),
             image: Image::of(self.link(module)?)?,
-            limits: self.limits(spec, &identity),
+            limits: self.limits(spec, &identity, memory),
             identity,
             services: self.services.clone(),
             cpu_per_call: spec.cpu_per_call,
             cpu_start: spec.cpu_start,
-            meter: Meter::new(spec.cpu_share.map(Share::new)),
+            meter,
             health: Health::new(spec.quarantine),
             slow: Slow::new(spec.cpu_warn),
         });
@@ -162,7 +171,7 @@ impl Host {
     }
 
     /// The ceilings of every guest of a filter; what they refuse is told of like every other cap.
-    fn limits(&self, spec: &FilterSpec, identity: &Arc<Identity>) -> Limits {
+    fn limits(&self, spec: &FilterSpec, identity: &Arc<Identity>, total: Arc<MemoryTotal>) -> Limits {
         let (identity, outside) = (identity.clone(), self.services.outside.clone());
         let (memory, caps) = (spec.memory, spec.caps);
         let on_refused = move |what: Refusal| {
@@ -176,7 +185,7 @@ impl Host {
         Limits {
             memory,
             table_elements: caps.table_elements,
-            total: (caps.memory_total > 0).then(|| Arc::new(MemoryTotal::new(caps.memory_total))),
+            total: Some(total),
             on_refused: Some(Arc::new(on_refused)),
         }
     }

@@ -45,6 +45,7 @@ mod state;
 mod step;
 mod thread;
 mod trace;
+mod usage;
 mod wasi;
 
 pub use body::Body;
@@ -62,13 +63,13 @@ pub use host::{Host, HostOptions};
 pub use hostcalls::FOREIGN;
 pub use inbox::{Event, Inbox};
 pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
-pub use meter::{PhaseUsage, Usage};
 pub use outside::{CrashReport, Job, LogLine, Outside, SlowReport};
 pub use parts::{RequestParts, ResponseParts};
 pub use plain::is_obeyed;
-pub use shared::MetricSample;
+pub use shared::{LastError, MetricSample, Total};
 pub use step::{Fault, Phase, Reply, Step, Token};
 pub use trace::{Note, TracePlace};
+pub use usage::{PhaseUsage, Usage};
 
 pub use sluice_abi::{
     AbiVersion, LogLevel, MetricType, PeerType,

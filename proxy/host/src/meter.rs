@@ -1,41 +1,52 @@
 //! What a filter's callbacks cost: counted for every call, by phase, in a part of its own for each thread.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use crate::{Phase, Token, share::Share, thread::thread_number};
+use sluice_engine::MemoryTotal;
+
+use crate::{Outcome, Phase, PhaseUsage, Token, Usage, share::Share, thread::thread_number};
 
 /// Parts that threads count in; with more threads than this some share one.
 const PARTS: usize = 16;
 /// The last but one bucket ends at 2^17 us, about 131 ms.
-const BUCKETS: usize = 19;
+pub(crate) const BUCKETS: usize = 19;
 
-/// Counts of one filter.
+/// Counts of one version of a filter.
+#[derive(Debug)]
 pub(crate) struct Meter {
     parts: Box<[Part]>,
     pub(crate) share: Option<Share>,
+    /// Of all its guests.
+    pub(crate) memory: Arc<MemoryTotal>,
 }
 
 /// One thread's counts, on cache lines of their own.
-#[derive(Default)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 struct Part {
     exchanges: AtomicU64,
     phases: [Counts; Phase::ALL.len()],
     crashes: [AtomicU64; Token::ALL.len()],
+    /// Those that began less those that ended here.
+    guests: AtomicU64,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counts {
     nanos: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
+    outcomes: [AtomicU64; Outcome::ALL.len()],
 }
 
 impl Meter {
-    pub(crate) fn new(share: Option<Share>) -> Self {
-        Self { parts: (0..PARTS).map(|_| Part::default()).collect(), share }
+    pub(crate) fn new(share: Option<Share>, memory: Arc<MemoryTotal>) -> Self {
+        Self { parts: (0..PARTS).map(|_| Part::default()).collect(), share, memory }
     }
 
     fn part(&self) -> Option<&Part> {
@@ -63,6 +74,29 @@ impl Meter {
         }
     }
 
+    /// This is what a callback came to.
+    #[inline]
+    pub(crate) fn came_to(&self, phase: Phase, outcome: Outcome) {
+        let counts = self.part().and_then(|part| part.phases.get(phase as usize));
+        if let Some(count) = counts.and_then(|counts| counts.outcomes.get(outcome as usize)) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A guest begins to live.
+    pub(crate) fn guest_begins(&self) {
+        if let Some(part) = self.part() {
+            part.guests.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A guest is gone.
+    pub(crate) fn guest_ends(&self) {
+        if let Some(part) = self.part() {
+            part.guests.fetch_sub(1, Relaxed);
+        }
+    }
+
     /// One guest died of this.
     pub(crate) fn crashed(&self, token: Token) {
         if let Some(count) = self.part().and_then(|part| part.crashes.get(token as usize)) {
@@ -77,12 +111,21 @@ impl Meter {
 
     /// All counts, as they are now.
     pub(crate) fn usage(&self) -> Usage {
-        let sum = |of: &dyn Fn(&Part) -> u64| self.parts.iter().map(of).sum::<u64>();
+        // Wrapping, as a guest may end on another thread than it began on.
+        let sum = |of: &dyn Fn(&Part) -> u64| self.parts.iter().map(of).fold(0, u64::wrapping_add);
         let phases = Phase::ALL.into_iter().enumerate().map(|(at, phase)| {
             let counts = |part: &Part, of: &dyn Fn(&Counts) -> u64| part.phases.get(at).map_or(0, of);
             let nanos = sum(&|part| counts(part, &|c| c.nanos.load(Relaxed)));
             let bucket = |b: usize| sum(&|part| counts(part, &|c| c.buckets.get(b).map_or(0, |n| n.load(Relaxed))));
-            PhaseUsage { phase, cpu: Duration::from_nanos(nanos), buckets: (0..BUCKETS).map(bucket).collect() }
+            let outcome =
+                |o: Outcome| sum(&|part| counts(part, &|c| c.outcomes.get(o as usize).map_or(0, |n| n.load(Relaxed))));
+            let outcomes = Outcome::ALL.into_iter().map(|o| (o, outcome(o))).filter(|(_, count)| *count > 0);
+            PhaseUsage {
+                phase,
+                cpu: Duration::from_nanos(nanos),
+                buckets: (0..BUCKETS).map(bucket).collect(),
+                outcomes: outcomes.collect(),
+            }
         });
         let crashes = Token::ALL.into_iter().enumerate();
         Usage {
@@ -92,6 +135,8 @@ impl Meter {
                 .map(|(at, token)| (token, sum(&|part| part.crashes.get(at).map_or(0, |n| n.load(Relaxed)))))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
+            guests: sum(&|part| part.guests.load(Relaxed)),
+            memory: self.memory.used(),
         }
     }
 }
@@ -101,40 +146,6 @@ fn bucket(nanos: u64) -> usize {
     let micros = nanos.div_ceil(1000);
     let doublings = u64::BITS - micros.saturating_sub(1).leading_zeros();
     (doublings as usize).min(BUCKETS - 1)
-}
-
-/// What a filter did and cost since it was loaded.
-#[derive(Debug, Clone)]
-pub struct Usage {
-    /// Exchanges and connections that met it.
-    pub exchanges: u64,
-    /// Phases in which it ran.
-    pub phases: Vec<PhaseUsage>,
-    /// Deaths of its guests by kind.
-    pub crashes: Vec<(Token, u64)>,
-}
-
-/// What the callbacks of one phase cost.
-#[derive(Debug, Clone)]
-pub struct PhaseUsage {
-    /// Which callbacks.
-    pub phase: Phase,
-    /// CPU time of all of them.
-    pub cpu: Duration,
-    /// How many took how long: at most 1 us, 2 us, 4 us and so on up to 131 ms, and more.
-    pub buckets: Vec<u64>,
-}
-
-impl PhaseUsage {
-    /// How many there were.
-    pub fn calls(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
-    /// The longest time that this bucket counts; `None` for the last, which has no end.
-    pub fn bound(bucket: usize) -> Option<Duration> {
-        (bucket + 1 < BUCKETS).then(|| Duration::from_micros(1 << bucket))
-    }
 }
 
 #[cfg(test)]
@@ -156,20 +167,25 @@ mod tests {
 
     #[test]
     fn counts_of_all_threads_are_one_sum() {
-        let meter = Meter::new(None);
+        let meter = Meter::new(None, Arc::new(MemoryTotal::new(usize::MAX)));
+        meter.guest_begins();
+        meter.guest_begins();
         std::thread::scope(|scope| {
             for _ in 0..40 {
                 scope.spawn(|| {
                     meter.exchange();
                     meter.ran(Phase::RequestHeaders, Duration::from_micros(3), || Duration::ZERO);
+                    meter.came_to(Phase::RequestHeaders, Outcome::Paused);
                     meter.crashed(Token::Trap);
                 });
             }
         });
+        std::thread::scope(|scope| _ = scope.spawn(|| meter.guest_ends()));
         let usage = meter.usage();
+        assert_eq!(usage.guests, 1, "wherever it ends");
         assert_eq!((usage.exchanges, usage.crashes), (40, vec![(Token::Trap, 40)]));
         let [phase] = &usage.phases[..] else { panic!("{:?}", usage.phases) };
         assert_eq!((phase.phase, phase.calls(), phase.cpu), (Phase::RequestHeaders, 40, Duration::from_micros(120)));
-        assert_eq!(phase.buckets[2], 40);
+        assert_eq!((phase.buckets[2], &phase.outcomes), (40, &vec![(Outcome::Paused, 40)]));
     }
 }

@@ -14,6 +14,7 @@ const TIME: u64 = (1 << TIME_BITS) - 1;
 const NUMBERS: u64 = u64::MAX >> TIME_BITS;
 
 /// CPU time of the last second against what is granted.
+#[derive(Debug)]
 pub(crate) struct Share {
     granted: u64,
     slots: [AtomicU64; STEPS],

@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use sluice_engine::CrashKind;
 
+use crate::Direction;
+
 /// What an embedder does after it gave the exchange something.
 #[derive(Debug)]
 pub enum Step {
@@ -195,6 +197,17 @@ impl Phase {
             Self::Queue => "queue",
             Self::Callout => "callout",
             Self::Grpc => "grpc",
+        }
+    }
+
+    /// The direction that its callback may pause; `None` for one that says nothing of that.
+    pub(crate) const fn direction(self) -> Option<Direction> {
+        match self {
+            Self::RequestHeaders | Self::RequestBody | Self::RequestTrailers => Some(Direction::Request),
+            Self::ResponseHeaders | Self::ResponseBody | Self::ResponseTrailers => Some(Direction::Response),
+            Self::NewConnection | Self::DownstreamData => Some(Direction::Request),
+            Self::UpstreamData => Some(Direction::Response),
+            _ => None,
         }
     }
 

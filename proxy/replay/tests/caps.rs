@@ -37,9 +37,9 @@ fn hits_are_counted_over_loads_and_memory_for_each_load() {
     let hits = |filter: &Filter| filter.capped().filter(|(_, hits)| *hits > 0).collect::<Vec<_>>();
     let first = load(1);
     // Each of two guests was refused a metric of its own.
-    assert_eq!((hits(&first), first.memory_total()), (vec![(Cap::Metrics, 2)], Some(2 << 16)));
+    assert_eq!((hits(&first), first.usage().memory), (vec![(Cap::Metrics, 2)], 2 << 16));
     let second = load(1);
-    assert_eq!((hits(&second), second.memory_total()), (vec![(Cap::Metrics, 4)], Some(2 << 16)));
+    assert_eq!((hits(&second), second.usage().memory), (vec![(Cap::Metrics, 4)], 2 << 16));
     drop(first);
-    assert_eq!((hits(&second), second.memory_total()), (vec![(Cap::Metrics, 4)], Some(2 << 16)));
+    assert_eq!((hits(&second), second.usage().memory), (vec![(Cap::Metrics, 4)], 2 << 16));
 }

@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod counts;
 mod door;
+mod explain;
 mod guard;
 mod levels;
 mod metrics;
@@ -16,6 +17,7 @@ mod pages;
 mod routes;
 mod status;
 mod stream;
+mod upstreams;
 mod view;
 
 use std::{net::TcpListener, path::Path, sync::Arc};

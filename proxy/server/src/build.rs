@@ -11,7 +11,8 @@ use crate::{
     load::RunError,
     reload::Version,
     route::Table,
-    site::{Action, Cut, Direct, Limits, Route, Site, TcpRoute},
+    site::{Action, Direct, Limits, Route, Site, TcpRoute},
+    traffic::Traffic,
     upstream::{Kind, Upstream},
 };
 
@@ -24,18 +25,20 @@ pub(crate) fn site(
     file: &Path,
     filters: &[Arc<Version>],
     upstreams: Vec<Arc<Upstream>>,
+    traffic: &Traffic,
     generation: u64,
 ) -> Result<Site, RunError> {
     let routes = plan
         .routes
         .iter()
         .map(|r| {
-            route(r, filters, &upstreams)
+            route(r, filters, &upstreams, traffic)
                 .map(Arc::new)
                 .ok_or_else(|| RunError::setup(file, r.at, "the route cannot be built"))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let table = Table::new(plan.routes.iter().map(|r| &r.matcher))
+        .map(Arc::new)
         .map_err(|e| RunError::setup(file, sluice_config::Position::default(), e.to_string()))?;
     let limits = Limits {
         keepalive: plan.server.keepalive,
@@ -54,10 +57,15 @@ pub(crate) fn site(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let filters = filters.iter().map(|version| version.filter.clone()).collect();
-    Ok(Site { generation, table, routes, tcp, upstreams, filters, limits, cut: Cut::default() })
+    Ok(Site { generation, table, routes, tcp, upstreams, filters, limits, cut: Arc::default() })
 }
 
-fn route(route: &plan::Route, filters: &[Arc<Version>], upstreams: &[Arc<Upstream>]) -> Option<Route> {
+fn route(
+    route: &plan::Route,
+    filters: &[Arc<Version>],
+    upstreams: &[Arc<Upstream>],
+    traffic: &Traffic,
+) -> Option<Route> {
     let chain = chain(&route.filters, filters)?;
     let (action, upstream) = match &route.action {
         plan::Action::Upstream(index) => {
@@ -68,7 +76,8 @@ fn route(route: &plan::Route, filters: &[Arc<Version>], upstreams: &[Arc<Upstrea
         plan::Action::Respond(direct) => (Action::Respond(respond(direct)?), String::new()),
     };
     let facts = RouteFacts { name: route.name.clone(), upstream, properties: pairs(&route.properties) };
-    Some(Route { chain, action, facts: Arc::new(facts) })
+    let times = traffic.routes.of(&route.shown_name());
+    Some(Route { chain, action, facts: Arc::new(facts), times })
 }
 
 fn pairs(properties: &std::collections::BTreeMap<String, String>) -> Vec<(String, String)> {

@@ -12,6 +12,7 @@ use crate::{
     probe::{self, Probe},
     reload::{Builder, Files, Recipe},
     serve,
+    traffic::Traffic,
     upstream::Upstream,
 };
 
@@ -66,10 +67,11 @@ pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
     let plan = load::plan(file, &files)?;
     let logging = Logging::start(&plan::Log { level: plan::LogLevel::Error, ..plan::Log::default() });
     let outside = serve::machine(logging, file)?;
+    let traffic = Traffic::default();
     let upstreams = plan
         .upstreams
         .iter()
-        .map(|u| Upstream::build(u, 0, &files).map(Arc::new).map_err(|e| RunError::upstream(file, u, &e)));
+        .map(|u| Upstream::build(u, 0, &files, &traffic).map(Arc::new).map_err(|e| RunError::upstream(file, u, &e)));
     let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
     outside.callouts().set_upstreams(&upstreams);
     let host = Host::new(limits::host(&plan.server, file)?, outside).map_err(RunError::Host)?;
@@ -78,7 +80,7 @@ pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
     let mut problems = Vec::new();
     let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().cloned()).collect();
     if let Some(filters) = working {
-        problems.extend(build::site(&plan, file, &filters, upstreams, 1).err().map(|e| e.to_string()));
+        problems.extend(build::site(&plan, file, &filters, upstreams, &traffic, 1).err().map(|e| e.to_string()));
         problems.extend(probe::play(probe, &host, probe::read(&plan, &files), &filters).err().map(|e| e.to_string()));
     }
     problems.extend(certificates::read(&plan, file, &files).err().map(|e| e.to_string()));

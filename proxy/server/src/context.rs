@@ -15,12 +15,19 @@ use sluice_host::{Exchange, Reply};
 use crate::{
     cause::Cause,
     site::{Route, Site},
+    tcp,
     telemetry::Trace,
+    traffic::Attempt,
     upstream_times::UpstreamTimes,
 };
 
-/// Requests in flight, for a clean end.
-pub(crate) static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
+/// Requests in flight.
+pub(crate) static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Requests and TCP connections in flight, for a clean end.
+pub(crate) fn in_flight() -> usize {
+    REQUESTS.load(Ordering::Relaxed) + tcp::CONNECTIONS.load(Ordering::Relaxed)
+}
 
 /// One request.
 pub(crate) struct Context {
@@ -56,6 +63,10 @@ pub(crate) struct Context {
     pub(crate) tunnel: bool,
     /// The head of the response has gone through the filters.
     pub(crate) response_begun: bool,
+    /// As metrics name it, and as the client sent it.
+    pub(crate) method: &'static str,
+    /// The attempt at an endpoint that goes on.
+    pub(crate) attempt: Option<Attempt>,
     /// Upstream attempts so far.
     pub(crate) tries: usize,
     pub(crate) upstream: Option<std::net::SocketAddr>,
@@ -95,7 +106,7 @@ impl Stash {
 
 impl Context {
     pub(crate) fn new() -> Self {
-        IN_FLIGHT.fetch_add(1, Ordering::Relaxed);
+        REQUESTS.fetch_add(1, Ordering::Relaxed);
         Self {
             site: None,
             route: None,
@@ -116,6 +127,8 @@ impl Context {
             request_ended: false,
             tunnel: false,
             response_begun: false,
+            method: "",
+            attempt: None,
             tries: 0,
             upstream: None,
             upstream_reused: false,
@@ -142,6 +155,6 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
+        REQUESTS.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -4,7 +4,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, LazyLock, Weak},
+    sync::{
+        Arc, LazyLock, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -90,7 +93,18 @@ pub(crate) async fn dial(endpoint: &Endpoint, only_h2: bool) -> Result<Stream, B
     if only_h2 {
         peer.options.set_http_version(2, 2);
     }
-    Ok(CONNECTOR.new_stream(&peer).await?)
+    let stream = CONNECTOR.new_stream(&peer).await?;
+    endpoint.tally().connected(false);
+    Ok(stream)
+}
+
+/// Whether an answer came on a connection before; goes with every answer of one connection.
+#[derive(Clone, Default)]
+struct Used(Arc<AtomicBool>);
+
+/// Whether this answer came on a connection that was open already. Asked once for each answer.
+pub(crate) fn is_reused<T>(response: &http::Response<T>) -> bool {
+    response.extensions().get::<Used>().is_some_and(|used| used.0.swap(true, Relaxed))
 }
 
 /// One open connection.
@@ -108,7 +122,8 @@ impl From<Stream> for Dialed {
 
 impl Connection for Dialed {
     fn connected(&self) -> Connected {
-        if self.h2 { Connected::new().negotiated_h2() } else { Connected::new() }
+        let connected = Connected::new().extra(Used::default());
+        if self.h2 { connected.negotiated_h2() } else { connected }
     }
 }
 

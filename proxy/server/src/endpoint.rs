@@ -18,6 +18,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::{
     dial::{self, Client},
     reload::Files,
+    traffic::{Reached, Tally},
     upstream::UpstreamError,
 };
 
@@ -45,6 +46,7 @@ pub(crate) struct Endpoint {
     /// What the host's name meant when it was last looked up.
     addresses: RwLock<Vec<SocketAddr>>,
     settings: Arc<Settings>,
+    tally: Arc<Tally>,
     /// For HTTP callouts, as the upstream speaks it, and for gRPC, which is always HTTP/2.
     http: OnceLock<Client>,
     grpc: OnceLock<Client>,
@@ -58,7 +60,12 @@ impl Settings {
 }
 
 impl Endpoint {
-    pub(crate) fn build(plan: &plan::Endpoint, servers: &plan::Servers, settings: Arc<Settings>) -> Self {
+    pub(crate) fn build(
+        plan: &plan::Endpoint,
+        servers: &plan::Servers,
+        settings: Arc<Settings>,
+        reached: &Reached,
+    ) -> Self {
         // A name that means nothing now may mean something soon: it is asked for again, and answers 502 until then.
         let addresses = (plan.host.as_str(), plan.port).to_socket_addrs().map(Iterator::collect).unwrap_or_else(|error| {
             tracing::warn!(host = %plan.host, %error, "the name of an upstream cannot be looked up; it is tried again");
@@ -67,7 +74,8 @@ impl Endpoint {
         // An empty name would switch verification off in Pingora, so the host stands in for a name that is not given.
         let sni =
             servers.tls.as_ref().map_or_else(String::new, |tls| tls.sni.clone().unwrap_or_else(|| plan.host.clone()));
-        Self::new(plan.host.clone(), plan.port, sni, addresses, settings)
+        let tally = reached.endpoints.of(&authority(&plan.host, plan.port));
+        Self::new(plan.host.clone(), plan.port, sni, addresses, settings, tally)
     }
 
     /// A server without TLS that a filter was granted by `host:port`; its name is looked up for each connection.
@@ -77,12 +85,19 @@ impl Endpoint {
         options.total_connection_timeout = Some(CONNECT);
         options.idle_timeout = Some(IDLE);
         let settings = Settings { options, tls: false, group: 0, http: UpstreamHttp::H1 };
-        Self::new(host.to_owned(), port, String::new(), Vec::new(), Arc::new(settings))
+        Self::new(host.to_owned(), port, String::new(), Vec::new(), Arc::new(settings), Arc::default())
     }
 
-    fn new(host: String, port: u16, sni: String, addresses: Vec<SocketAddr>, settings: Arc<Settings>) -> Self {
+    fn new(
+        host: String,
+        port: u16,
+        sni: String,
+        addresses: Vec<SocketAddr>,
+        settings: Arc<Settings>,
+        tally: Arc<Tally>,
+    ) -> Self {
         let addresses = RwLock::new(addresses);
-        Self { host, port, sni, addresses, settings, http: OnceLock::new(), grpc: OnceLock::new() }
+        Self { host, port, sni, addresses, settings, tally, http: OnceLock::new(), grpc: OnceLock::new() }
     }
 
     /// Ready for Pingora; `None` when its name means nothing now.
@@ -118,11 +133,17 @@ impl Endpoint {
 
     /// `host:port`, with brackets around an IPv6 address.
     pub(crate) fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        authority(&self.host, self.port)
+    }
+
+    /// What its name means; only the first is used.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.read().clone()
+    }
+
+    /// How it was reached.
+    pub(crate) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// `http` or `https`.
@@ -167,6 +188,10 @@ impl Endpoint {
             }
         }
     }
+}
+
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn options(plan: &plan::Servers, files: &Files) -> Result<PeerOptions, UpstreamError> {

@@ -46,6 +46,7 @@ mod site;
 mod spec;
 mod tcp;
 mod telemetry;
+mod traffic;
 mod upstream;
 mod upstream_times;
 mod watch;

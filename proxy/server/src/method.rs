@@ -1,8 +1,8 @@
-//! Methods as telemetry names them: nothing that a client makes up.
+//! Methods as metrics and spans name them: known ones, so that no client makes up new ones.
 
 use http::Method;
 
-/// The method's name, `_OTHER` for one that is not known.
+/// The method, or `_OTHER` for one that the conventions of OpenTelemetry do not know.
 pub(crate) fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")

@@ -21,6 +21,7 @@ use crate::{
     request, request_body, response,
     site::Action,
     telemetry::Tracing,
+    traffic::{self, Traffic},
     upstream::Kind,
 };
 
@@ -33,6 +34,7 @@ pub(crate) struct Proxy {
     pub(crate) live: Arc<Live>,
     pub(crate) log: AccessLog,
     pub(crate) tracing: Tracing,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 #[async_trait]
@@ -52,7 +54,7 @@ impl ProxyHttp for Proxy {
         request::begin(&self.live, session, ctx).await
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         ctx.tries += 1;
         ctx.upstream_times.ask();
         let servers = match ctx.route.as_ref().map(|r| &r.action) {
@@ -62,7 +64,9 @@ impl ProxyHttp for Proxy {
             },
             _ => return Err(Error::explain(ErrorType::InternalError, "the route has no upstream")),
         };
-        let Some(mut peer) = servers.peer() else {
+        // `None` also for an endpoint whose name means nothing now.
+        let ready = servers.endpoint().and_then(|endpoint| Some((endpoint.tally().clone(), endpoint.peer()?)));
+        let Some((tally, mut peer)) = ready else {
             ctx.stash = Some(Stash::Cause(Cause::no_endpoint()));
             return Err(Error::explain(ErrorType::HTTPStatus(502), "no endpoint"));
         };
@@ -74,12 +78,13 @@ impl ProxyHttp for Proxy {
         if let Some(trace) = &mut ctx.trace {
             trace.attempt(ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
         }
+        traffic::begin(session, ctx, tally);
         Ok(peer)
     }
 
     fn fail_to_connect(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         _peer: &HttpPeer,
         ctx: &mut Context,
         mut error: Box<Error>,
@@ -95,6 +100,7 @@ impl ProxyHttp for Proxy {
             trace.attempt_failed(Cause::error(&error).token);
         }
         error.set_retry(more);
+        traffic::failed(session, ctx, Cause::error(&error).token);
         error
     }
 
@@ -108,6 +114,9 @@ impl ProxyHttp for Proxy {
         ctx: &mut Context,
     ) -> Result<()> {
         ctx.upstream_reused = reused;
+        if let Some(attempt) = &ctx.attempt {
+            attempt.connected(reused);
+        }
         Ok(())
     }
 
@@ -140,6 +149,9 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        if let Some(attempt) = &mut ctx.attempt {
+            attempt.answered(head.status.as_u16(), head.version);
+        }
         // Between this hook and the next Pingora adds the field to answers that have no length.
         ctx.origin_chunked = head.headers.contains_key(http::header::TRANSFER_ENCODING);
         if let Some(trace) = &mut ctx.trace {
@@ -219,6 +231,7 @@ impl ProxyHttp for Proxy {
             ctx.cause = Some(Cause::error(error));
         }
         finish(session, ctx);
+        traffic::end(&self.traffic, session, ctx);
         self.log.write(session, ctx, error);
         if let Some(trace) = ctx.trace.take() {
             trace.end(session, ctx);

@@ -28,6 +28,7 @@ use crate::{
     request::{finish, leave, refuse},
     request_body::{End, filter_body},
     site::Action,
+    traffic,
     upstream::Kind,
 };
 
@@ -188,6 +189,7 @@ fn prepare(
     let endpoint = (0..servers.len().min(MAX_TRIES)).find_map(|_| servers.endpoint().filter(|e| e.peer().is_some()));
     let endpoint = endpoint.ok_or_else(Cause::no_endpoint)?.clone();
     ctx.upstream = endpoint.peer().and_then(|peer| peer._address.as_inet().copied());
+    traffic::begin(session, ctx, endpoint.tally().clone());
     let head = session.req_header();
     let mut headers: HeaderMap = head.headers.clone();
     if let Some(trace) = &mut ctx.trace {

@@ -18,6 +18,7 @@ use crate::{
     answer::{self, Answer, is_grpc},
     cause::Cause,
     context::Context,
+    dial,
     framing::Framing,
     heads::lend_both,
     held::Wait,
@@ -59,6 +60,13 @@ pub(crate) async fn run(
     mut feed: Option<Feed>,
     waits: Duration,
 ) -> Result<bool> {
+    if let Some(attempt) = &mut ctx.attempt {
+        attempt.answered(response.status().as_u16(), response.version());
+        ctx.upstream_reused = dial::is_reused(&response);
+        if ctx.upstream_reused {
+            attempt.connected(true);
+        }
+    }
     let (parts, mut body) = response.into_parts();
     let mut relay = Relay { head: head(&parts)?, out: false, ended: false };
     ctx.response_begun = true;

@@ -5,6 +5,7 @@
 
 mod crew;
 mod drain;
+mod draining;
 mod events;
 mod files;
 mod generation;
@@ -27,6 +28,7 @@ use tokio::sync::oneshot;
 use self::drain::{Drain, Given};
 pub(crate) use self::{
     crew::compile_behind,
+    draining::OldGeneration,
     events::{Cause, Event, Events, FilterChange, Levels, What},
     files::Files,
     generation::{Generation, Loader, Stages, millis},

@@ -19,7 +19,7 @@ use crate::{
     held::{ClientGone, Wait},
     hop,
     live::Live,
-    normalize, relay,
+    method, normalize, relay,
     request_body::{End, early_body, filter_body},
     site::{Action, Limits},
     upstream::Kind,
@@ -28,7 +28,7 @@ use crate::{
 /// Takes a request up to the point where an upstream is needed. True when it was answered here.
 pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context) -> Result<bool> {
     let site = live.get();
-    ctx.site = Some(site.clone());
+    ctx.method = method::known(&session.req_header().method);
     // Pingora would keep a connection of HTTP/1.0 open that nobody asked to keep, and its client waits for the end.
     let keep = session.req_header().version != Version::HTTP_10 || asks_to_keep(session);
     session.set_keepalive(keep.then(|| site.limits.keepalive.as_secs().max(1)));
@@ -42,6 +42,8 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
     settle_authority(session.req_header_mut());
     settle_cookies(session.req_header_mut());
     let settled = check(session, &site.limits).and_then(|()| normalize(session));
+    // Held once: whoever drains a generation counts its requests by that.
+    ctx.site = Some(site);
     match settled.and_then(|()| hop::settle(session.req_header_mut())) {
         Ok(tunnel) => ctx.tunnel = tunnel,
         Err(cause) => return refuse(session, ctx, cause).await,
@@ -67,9 +69,10 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
         return respond(session, ctx).await;
     }
     if !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| e.chain().reads_behind_head()) {
+        let Some(cut) = ctx.site.as_ref().map(|site| site.cut.clone()) else { return Ok(true) };
         return tokio::select! {
             answered = relay::run(session, ctx) => answered,
-            () = site.cut.done() => ctx.goes_on().map(|()| true),
+            () = cut.done() => ctx.goes_on().map(|()| true),
         };
     }
     if !ctx.request_ended && !ctx.tunnel {

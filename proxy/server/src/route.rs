@@ -4,6 +4,8 @@
 //! a regular expression before a longer prefix before a shorter one; more header conditions before fewer; a method
 //! before none; then the order in the file.
 
+mod explain;
+
 use std::{cmp::Reverse, collections::HashMap};
 
 use http::HeaderMap;
@@ -23,6 +25,33 @@ enum Path {
     Exact(String),
     Prefix(String),
     Regex(Regex),
+}
+
+/// Routes of one host, the most specific first, each with its index.
+type Bucket = Vec<(Matcher, usize)>;
+
+/// What of a request is not as a route wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Miss<'a> {
+    Host,
+    Path,
+    Method,
+    /// The field of this name.
+    Header(&'a str),
+}
+
+impl Matcher {
+    /// The first of path, method and headers that does not fit; `None` when all do.
+    fn misses(&self, path: &[u8], method: &[u8], headers: &HeaderMap) -> Option<Miss<'_>> {
+        if !self.path.matches(path) {
+            return Some(Miss::Path);
+        }
+        if !self.methods.is_empty() && !self.methods.iter().any(|wanted| wanted.as_bytes() == method) {
+            return Some(Miss::Method);
+        }
+        let header = self.headers.iter().find(|(name, value)| !has_header(headers, name, value.as_deref()));
+        header.map(|(name, _)| Miss::Header(name))
+    }
 }
 
 impl Path {
@@ -54,10 +83,10 @@ fn rank(m: &Match, order: usize) -> Rank {
 /// Every route of a site, by host.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    exact: HashMap<String, Vec<(Matcher, usize)>>,
+    exact: HashMap<String, Bucket>,
     /// Longest suffix first; a suffix begins with its dot.
-    wildcard: Vec<(String, Vec<(Matcher, usize)>)>,
-    any: Vec<(Matcher, usize)>,
+    wildcard: Vec<(String, Bucket)>,
+    any: Bucket,
 }
 
 impl Table {
@@ -96,33 +125,26 @@ impl Table {
 
     /// The index of the route for this request, if one matches. `target` is path and query; `authority` may have a port.
     pub(crate) fn find(&self, authority: &[u8], method: &[u8], target: &[u8], headers: &HeaderMap) -> Option<usize> {
-        let path = target.split(|b| *b == b'?' || *b == b'#').next().unwrap_or(target);
-        let hit = |bucket: &[(Matcher, usize)]| {
-            let fits = |m: &Matcher| {
-                m.path.matches(path)
-                    && (m.methods.is_empty() || m.methods.iter().any(|w| w.as_bytes() == method))
-                    && m.headers.iter().all(|(name, value)| has_header(headers, name, value.as_deref()))
-            };
-            bucket.iter().find(|(m, _)| fits(m)).map(|(_, index)| *index)
-        };
-        if !self.exact.is_empty() || !self.wildcard.is_empty() {
-            let mut buffer = [0; 256];
-            let host = lower_host(authority, &mut buffer)?;
-            if let Some(index) = self.exact.get(host).and_then(|bucket| hit(bucket)) {
-                return Some(index);
-            }
-            for (suffix, bucket) in &self.wildcard {
-                // `*.example.com` needs at least one character before the dot.
-                if host.len() > suffix.len()
-                    && host.ends_with(suffix.as_str())
-                    && let Some(index) = hit(bucket)
-                {
-                    return Some(index);
-                }
-            }
-        }
-        hit(&self.any)
+        let (mut buffer, path) = ([0; 256], path(target));
+        let host =
+            if self.exact.is_empty() && self.wildcard.is_empty() { "" } else { lower_host(authority, &mut buffer) };
+        let mut routes = self.buckets(host).flatten();
+        routes.find(|(matcher, _)| matcher.misses(path, method, headers).is_none()).map(|(_, index)| *index)
     }
+
+    /// Routes that may take requests to this host, the most specific host first.
+    fn buckets<'a>(&'a self, host: &str) -> impl Iterator<Item = &'a Bucket> {
+        // `*.example.com` needs at least one character before the dot.
+        let fits = move |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
+        let exact = if self.exact.is_empty() { None } else { self.exact.get(host) };
+        let wildcard = self.wildcard.iter().filter(move |(suffix, _)| fits(suffix)).map(|(_, bucket)| bucket);
+        exact.into_iter().chain(wildcard).chain([&self.any])
+    }
+}
+
+/// A target without its query.
+fn path(target: &[u8]) -> &[u8] {
+    target.split(|b| *b == b'?' || *b == b'#').next().unwrap_or(target)
 }
 
 fn has_header(headers: &HeaderMap, name: &str, wanted: Option<&str>) -> bool {
@@ -134,7 +156,7 @@ fn has_header(headers: &HeaderMap, name: &str, wanted: Option<&str>) -> bool {
 
 /// The host of an authority in lower case, without port and without a trailing dot. A host that is too long for DNS
 /// matches nothing by name: it is cut to the empty string.
-fn lower_host<'a>(authority: &[u8], buffer: &'a mut [u8; 256]) -> Option<&'a str> {
+fn lower_host<'a>(authority: &[u8], buffer: &'a mut [u8; 256]) -> &'a str {
     let host = match authority.iter().rposition(|b| *b == b':') {
         // In `[::1]` the last colon is part of the address.
         Some(at) if !authority[at..].contains(&b']') => &authority[..at],
@@ -147,7 +169,7 @@ fn lower_host<'a>(authority: &[u8], buffer: &'a mut [u8; 256]) -> Option<&'a str
         target.make_ascii_lowercase();
     }
     // Not UTF-8 is no host that a configuration could name.
-    Some(std::str::from_utf8(target).unwrap_or_default())
+    std::str::from_utf8(target).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::{
     access_log::AccessLog,
     admin::{self, Status},
     certificates::{Certificate, Certificates},
-    context::IN_FLIGHT,
+    context::in_flight,
     limits,
     listen::Claim,
     live::Live,
@@ -72,13 +72,15 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     if let Some(listener) = &plan.admin {
         admin::start(listener, file, status.clone())?;
     }
-    let loader = Loader { file: file.to_owned(), host, machine, probe, log: log.clone(), shards: workers };
+    let traffic = status.traffic.clone();
+    let (on, seen) = (file.to_owned(), traffic.clone());
+    let loader = Loader { file: on, host, machine, probe, log: log.clone(), traffic: seen, shards: workers };
     let serving = loader.load(1, None, &files, &Pins::default())?;
     let plan = serving.plan.clone();
     let live = Arc::new(Live::new(serving.site.clone()));
     let claims = claims(&plan, file)?;
     let certificates = Arc::new(Certificates::new(&serving.plan, &serving.keys));
-    let proxy = Proxy { live: live.clone(), log: log.clone(), tracing: tracing.clone() };
+    let proxy = Proxy { live: live.clone(), log: log.clone(), tracing: tracing.clone(), traffic };
     let server = server(&plan, &claims, &certificates, file, workers, &proxy)?;
     let reloader = Reloader::new(loader, serving, files, live.clone(), certificates, status.clone());
     let reloader = reloader.map_err(|e| no_thread(file, &e))?;
@@ -196,7 +198,7 @@ fn server(
     let tcp: Vec<_> = plan.listeners.iter().zip(claims).enumerate().filter(|(_, (l, _))| !http(l)).collect();
     if !tcp.is_empty() {
         let listeners = tcp.iter().map(|(_, (l, c))| Bound { configured: l.address, address: c.address }).collect();
-        let app = TcpProxy { live: proxy.live.clone(), log: proxy.log.clone(), listeners };
+        let app = TcpProxy { proxy: proxy.clone(), listeners };
         let mut service = Service::new("tcp".to_owned(), app);
         for (at, (listener, claim)) in tcp {
             match &listener.tls {
@@ -275,10 +277,7 @@ impl ShutdownSignalWatch for Signals {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!(
-            in_flight = IN_FLIGHT.load(Ordering::Relaxed),
-            "stopping: no new connections, requests in flight may finish"
-        );
+        tracing::info!(in_flight = in_flight(), "stopping: no new connections, requests in flight may finish");
         if !self.status.stopping.swap(true, Ordering::SeqCst) {
             let (grace, log, tracing) = (self.grace, self.log.clone(), self.tracing.clone());
             // Pingora would sleep through the whole grace period even when nothing is left to wait for.
@@ -292,10 +291,10 @@ fn drain(grace: Duration, log: &AccessLog, tracing: &Tracing) {
     let began = Instant::now();
     // A moment for connections that were accepted just now to become requests.
     thread::sleep(Duration::from_millis(100));
-    while IN_FLIGHT.load(Ordering::Relaxed) > 0 && began.elapsed() < grace {
+    while in_flight() > 0 && began.elapsed() < grace {
         thread::sleep(Duration::from_millis(10));
     }
-    let left = IN_FLIGHT.load(Ordering::Relaxed);
+    let left = in_flight();
     if left > 0 {
         tracing::warn!(left, "the grace period is over; the requests that are left are cut");
     }

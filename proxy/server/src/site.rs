@@ -14,13 +14,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_host::{Chain, Filter, RouteFacts};
 use tokio::sync::Notify;
 
-use crate::{route::Table, upstream::Upstream};
+use crate::{route::Table, traffic::Times, upstream::Upstream};
 
 /// One generation of everything that a request can meet.
 pub(crate) struct Site {
     /// Counts from 1 in this process.
     pub(crate) generation: u64,
-    pub(crate) table: Table,
+    /// The index that it finds is one of `routes`. The admin listener asks it too.
+    pub(crate) table: Arc<Table>,
     pub(crate) routes: Vec<Arc<Route>>,
     /// Where connections of TCP listeners go, in the order of the file.
     pub(crate) tcp: Vec<Arc<TcpRoute>>,
@@ -30,7 +31,7 @@ pub(crate) struct Site {
     pub(crate) filters: Vec<Arc<Filter>>,
     pub(crate) limits: Limits,
     /// Its time is over, and so is that of everything that it still serves.
-    pub(crate) cut: Cut,
+    pub(crate) cut: Arc<Cut>,
 }
 
 /// Says that what is still going on has to end.
@@ -70,6 +71,8 @@ pub(crate) struct Route {
     pub(crate) chain: Chain,
     pub(crate) action: Action,
     pub(crate) facts: Arc<RouteFacts>,
+    /// Its requests, counted; those of before a swap too.
+    pub(crate) times: Arc<Times>,
 }
 
 /// Where connections of one TCP listener go.

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,14 +15,13 @@ use sluice_host::{Direction, Event, Exchange, ExchangeFacts, Message, PeerType, 
 use tokio::time::timeout_at;
 
 use crate::{
-    access_log::{AccessLog, Connection},
+    access_log::Connection,
     cause::Cause,
-    context::IN_FLIGHT,
     dial::{dial, words},
     held::PAUSE_LIMIT,
     listen::is_probe,
-    live::Live,
     outside::Machine,
+    proxy::Proxy,
     pump::{Pump, Woken},
     site::{Site, TcpRoute},
     upstream::Kind,
@@ -27,6 +29,9 @@ use crate::{
 
 /// Most endpoints that one connection tries.
 const MAX_TRIES: usize = 3;
+
+/// Connections to TCP listeners that are open.
+pub(crate) static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// A listener as it was configured, and where it is bound.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +42,7 @@ pub(crate) struct Bound {
 
 /// The application of all TCP listeners.
 pub(crate) struct TcpProxy {
-    pub(crate) live: Arc<Live>,
-    pub(crate) log: AccessLog,
+    pub(crate) proxy: Proxy,
     pub(crate) listeners: Vec<Bound>,
 }
 
@@ -47,14 +51,14 @@ struct InFlight;
 
 impl InFlight {
     fn new() -> Self {
-        IN_FLIGHT.fetch_add(1, Ordering::Relaxed);
+        CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         Self
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
+        CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -66,7 +70,8 @@ impl ServerApp for TcpProxy {
             return None;
         }
         let _counted = InFlight::new();
-        let site = self.live.get();
+        self.proxy.traffic.connections.fetch_add(1, Ordering::Relaxed);
+        let site = self.proxy.live.get();
         // The route of the configuration that serves now; a listener that left it takes no connections any more.
         let Some(route) = facts.destination.and_then(|local| self.route(&site, local)) else {
             tracing::warn!(listener = ?facts.destination, "no TCP listener of the configuration has this address any more");
@@ -82,7 +87,7 @@ impl ServerApp for TcpProxy {
         };
         exchange.finish();
         record.cause = cause;
-        self.log.connection(&record, &exchange);
+        self.proxy.log.connection(&record, &exchange);
         None
     }
 }
@@ -163,6 +168,8 @@ async fn connect(route: &TcpRoute, exchange: &mut Exchange, record: &mut Connect
     for _ in 0..servers.len().min(MAX_TRIES) {
         record.tries += 1;
         let Some(endpoint) = servers.endpoint() else { break };
+        let tally = endpoint.tally();
+        tally.attempts.fetch_add(1, Ordering::Relaxed);
         match dial(endpoint, false).await {
             Ok(stream) => {
                 let digest = stream.get_socket_digest();
@@ -171,7 +178,10 @@ async fn connect(route: &TcpRoute, exchange: &mut Exchange, record: &mut Connect
                 exchange.message().facts.upstream = address;
                 return Ok(stream);
             }
-            Err(error) => last = words(&*error),
+            Err(error) => {
+                tally.failures.fetch_add(1, Ordering::Relaxed);
+                last = words(&*error);
+            }
         }
     }
     tracing::warn!(upstream = route.upstream.name, error = last, "no endpoint takes the connection");

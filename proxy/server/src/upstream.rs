@@ -5,18 +5,20 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use pingora_core::upstreams::peer::HttpPeer;
 use sluice_config::plan::{self, Balance};
 
 use crate::{
     endpoint::{Endpoint, Settings},
     reload::Files,
+    traffic::{Reached, Traffic},
 };
 
 /// One upstream.
 pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) kind: Kind,
+    /// What was asked of it, counted; before a swap too.
+    pub(crate) reached: Arc<Reached>,
 }
 
 pub(crate) enum Kind {
@@ -44,19 +46,28 @@ pub(crate) enum UpstreamError {
 
 impl Upstream {
     /// Looks up names and reads the CA file. `number` tells upstreams apart in the connection pool.
-    pub(crate) fn build(plan: &plan::Upstream, number: u64, files: &Files) -> Result<Self, UpstreamError> {
+    pub(crate) fn build(
+        plan: &plan::Upstream,
+        number: u64,
+        files: &Files,
+        traffic: &Traffic,
+    ) -> Result<Self, UpstreamError> {
+        let reached = traffic.upstreams.of(&plan.name);
         let kind = match &plan.kind {
             plan::UpstreamKind::Echo => Kind::Echo,
-            plan::UpstreamKind::Servers(servers) => Kind::Servers(Box::new(Servers::build(servers, number, files)?)),
+            plan::UpstreamKind::Servers(servers) => {
+                Kind::Servers(Box::new(Servers::build(servers, number, files, &reached)?))
+            }
         };
-        Ok(Self { name: plan.name.clone(), kind })
+        Ok(Self { name: plan.name.clone(), kind, reached })
     }
 }
 
 impl Servers {
-    fn build(plan: &plan::Servers, number: u64, files: &Files) -> Result<Self, UpstreamError> {
+    fn build(plan: &plan::Servers, number: u64, files: &Files, reached: &Reached) -> Result<Self, UpstreamError> {
         let settings = Arc::new(Settings::build(plan, number, files)?);
-        let endpoints = plan.endpoints.iter().map(|e| Arc::new(Endpoint::build(e, plan, settings.clone()))).collect();
+        let endpoint = |e| Arc::new(Endpoint::build(e, plan, settings.clone(), reached));
+        let endpoints = plan.endpoints.iter().map(endpoint).collect();
         let weights: Vec<u32> = plan.endpoints.iter().map(|e| e.weight).collect();
         Ok(Self { turns: turns(&weights), endpoints, next: AtomicUsize::new(0), balance: plan.balance })
     }
@@ -66,6 +77,11 @@ impl Servers {
         self.endpoints.len()
     }
 
+    /// All of them, in the order of the configuration.
+    pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {
+        &self.endpoints
+    }
+
     /// The endpoint whose turn it is.
     pub(crate) fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         let turn = match self.balance {
@@ -73,11 +89,6 @@ impl Servers {
             Balance::Random => crate::outside::random_usize(),
         };
         self.endpoints.get(*self.turns.get(turn % self.turns.len().max(1))?)
-    }
-
-    /// The next endpoint, ready for Pingora. `None` when its name means nothing now.
-    pub(crate) fn peer(&self) -> Option<Box<HttpPeer>> {
-        self.endpoint()?.peer()
     }
 
     /// Looks every name up again; a name that cannot be resolved keeps its last addresses.

@@ -4,7 +4,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
+
+use super::Admin;
 
 /// Values by name and labels, as they stand there.
 pub struct Exposition(BTreeMap<String, f64>);
@@ -42,6 +46,33 @@ impl Exposition {
         self.0.get(key).copied().unwrap_or(0.0)
     }
 
+    /// Reads `/metrics` until these series have these values: what is counted at the end of a request may come after its
+    /// answer.
+    pub fn wait(admin: Admin, wanted: &[(&str, f64)]) -> Self {
+        let began = Instant::now();
+        loop {
+            let text = admin.get("/metrics").text();
+            let there = |(key, value): &(&str, f64)| {
+                text.lines().any(|l| l.strip_prefix(key).is_some_and(|v| v.trim().parse() == Ok(*value)))
+            };
+            if wanted.iter().all(there) {
+                return Self::read(&text);
+            }
+            let missing: Vec<_> = wanted.iter().filter(|wanted| !there(wanted)).collect();
+            assert!(began.elapsed() < Duration::from_secs(30), "never there: {missing:?}\n{text}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)
     }
@@ -74,14 +105,12 @@ fn read_labels(mut rest: &str) {
     }
 }
 
-/// Prometheus's own reader, where it is installed; ours above is there in any case.
+/// Prometheus's own reader, which has nothing to say against the page.
 fn promtool(text: &str) {
-    let child = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn();
-    let Ok(mut child) = child else {
-        eprintln!("promtool is not installed: only this reader has read the page");
-        return;
-    };
+    let child =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("promtool is missing: install it (Debian: apt-get install prometheus)");
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    // 3: it reads, and it would be named otherwise.
-    assert!(matches!(child.wait().unwrap().code(), Some(0 | 3)));
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
 }

@@ -105,7 +105,9 @@ fn metrics_are_read_by_a_strict_reader_and_rise() {
     assert_eq!(statuses, [200, 200, 503]);
     let after = read();
     for (key, value) in [
-        (r#"sluice_filter_invocations_total{filter="v",phase="request_headers"}"#, 3.0),
+        (r#"sluice_filter_invocations_total{filter="v",phase="request_headers",outcome="continued"}"#, 3.0),
+        (r#"sluice_filter_invocations_total{filter="c",phase="request_headers",outcome="continued"}"#, 2.0),
+        (r#"sluice_filter_invocations_total{filter="c",phase="request_headers",outcome="failed"}"#, 1.0),
         (r#"sluice_filter_cpu_seconds_count{filter="v",phase="request_headers"}"#, 3.0),
         (r#"sluice_filter_cpu_seconds_bucket{filter="v",phase="request_headers",le="+Inf"}"#, 3.0),
         (r#"sluice_filter_traps_total{filter="c",kind="trap"}"#, 1.0),
@@ -123,11 +125,24 @@ fn metrics_are_read_by_a_strict_reader_and_rise() {
     for key in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
         assert!(after.value(key) > 0.0, "{key}");
     }
+    assert_eq!(after.value(r#"sluice_filter_instances{filter="v"}"#), 1.0);
     swap_to(&proxy, "2");
     fs::write(proxy.dir.path().join("v.wasm"), "nonsense").unwrap();
     assert_eq!(admin.post("/reload", "").status(), 422);
     assert_eq!(admin.post("/filters/v/rollback", "").status(), 200);
     let last = read();
+    // What a version has counted stays counted when it is gone.
+    for key in after.keys().filter(|key| key.contains("_total{") || key.contains("_count{") || key.contains("_bucket{"))
+    {
+        assert!(last.value(key) >= after.value(key), "{key} went back");
+    }
+    let met = client.request("GET /", &[], "").status();
+    assert_eq!(met, 200);
+    let met = last.value(r#"sluice_filter_exchanges_total{filter="v"}"#) + 1.0;
+    Exposition::wait(
+        admin,
+        &[(r#"sluice_filter_exchanges_total{filter="v"}"#, met), (r#"sluice_filter_instances{filter="v"}"#, 1.0)],
+    );
     assert!(last.value("sluice_generation") >= 3.0);
     assert!(last.value("sluice_swaps_total{result=\"swapped\"}") >= 2.0);
     assert!(last.value("sluice_swaps_total{result=\"refused\"}") >= 1.0);
@@ -145,6 +160,7 @@ fn it_is_ready_until_it_stops() {
     // A request that is not whole keeps the process.
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1");
+    Exposition::wait(admin, &[("http_server_active_requests", 1.0)]);
     proxy.signal("TERM");
     proxy.wait_for("stopping: no new connections");
     let answer = loop {

@@ -24,7 +24,7 @@ impl Exchange {
     }
 
     fn call_unseen(&mut self, index: usize, phase: Phase, end: bool) -> Verdict {
-        let Some(direction) = direction_of(phase) else { return Verdict::Continue };
+        let Some(direction) = phase.direction() else { return Verdict::Continue };
         if self.slots.get(index).is_none_or(|s| s.skipped) {
             return Verdict::Continue;
         }
@@ -78,6 +78,7 @@ impl Exchange {
             Err(crash) => return self.crashed(index, entered, phase, &crash),
             Ok(returned) => read(guest, slot, phase, returned),
         };
+        filter.blueprint.meter.came_to(phase, slot.outcome);
         if matches!(verdict, Verdict::Pause) {
             // Before anything else can enter the guest: a continue that comes after this is not lost, and one that
             // came before it was for a stream that did not wait.
@@ -348,7 +349,7 @@ fn read(guest: &mut Guest, slot: &mut Slot, phase: Phase, returned: u32) -> Verd
         slot.outcome = Outcome::Replied;
         return Verdict::Close;
     }
-    let (resumed, other, other_direction) = match direction_of(phase) {
+    let (resumed, other, other_direction) = match phase.direction() {
         Some(Direction::Request) => (asked.resume_request, asked.resume_response, Direction::Response),
         _ => (asked.resume_response, asked.resume_request, Direction::Request),
     };
@@ -371,16 +372,6 @@ fn other(direction: Direction) -> Direction {
     match direction {
         Direction::Request => Direction::Response,
         Direction::Response => Direction::Request,
-    }
-}
-
-fn direction_of(phase: Phase) -> Option<Direction> {
-    match phase {
-        Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers => Some(Direction::Request),
-        Phase::ResponseHeaders | Phase::ResponseBody | Phase::ResponseTrailers => Some(Direction::Response),
-        Phase::NewConnection | Phase::DownstreamData => Some(Direction::Request),
-        Phase::UpstreamData => Some(Direction::Response),
-        _ => None,
     }
 }
 

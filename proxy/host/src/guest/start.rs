@@ -7,7 +7,7 @@ use wasmtime::{InstancePre, Module, TypedFunc, WasmParams, WasmResults};
 
 use super::Guest;
 use crate::{
-    LoadError, Phase,
+    LoadError, Outcome, Phase,
     blueprint::Blueprint,
     callbacks::{Callback, Callbacks},
     image::{Image, Snapshot},
@@ -71,6 +71,7 @@ impl Guest {
         let state = sandbox.data_mut();
         (state.memory, state.allocator) = (memory, allocator);
         let callbacks = image.callbacks.unresolved();
+        blueprint.meter.guest_begins();
         Ok(Self { sandbox, callbacks, next_context: 1, used: Duration::ZERO, blueprint: blueprint.clone() })
     }
 
@@ -143,6 +144,8 @@ impl Guest {
         wasi::flush(self.sandbox.data_mut());
         let used = self.sandbox.last_used();
         self.blueprint.ran(phase, used, *left);
+        let outcome = if result.is_ok() { Outcome::Continued } else { Outcome::Failed };
+        self.blueprint.meter.came_to(phase, outcome);
         *left = left.saturating_sub(used);
         result.map_err(|crash| crashed(&mut self.sandbox, phase, crash))
     }

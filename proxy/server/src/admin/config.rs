@@ -222,15 +222,12 @@ fn upstream(upstream: &Upstream) -> Value {
 }
 
 fn route(plan: &Plan, route: &Route) -> Value {
-    let Route { name, matcher, filters, properties, action, at: _ } = route;
+    let Route { name: _, matcher, filters, properties, action, at: _ } = route;
     let plan::Match { host, path, methods, headers } = matcher;
     let header =
         |(name, value): &(String, Option<String>)| (name.clone(), value.as_deref().map_or(Value::Null, hidden));
-    // A route without a name of its own is named after what it matches.
-    let values = headers.iter().filter_map(|(_, value)| value.as_deref()).filter(|value| !value.is_empty());
-    let name = values.fold(name.clone(), |name, value| name.replace(value, "…"));
     json!({
-        "name": name,
+        "name": route.shown_name(),
         "match": {
             "host": match host {
                 HostMatch::Any => json!(null),

@@ -3,13 +3,14 @@
 mod custom;
 mod page;
 mod process;
+mod traffic;
 
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use sluice_host::{Cap, Filter, PhaseUsage};
+use sluice_host::{Cap, Filter, PhaseUsage, Total};
 
 use self::page::{Family, Page, Value};
 use super::{Status, View};
@@ -23,8 +24,10 @@ pub(super) fn page(status: &Status) -> Result<String, fmt::Error> {
     let view = status.view.load();
     let mut page = Page::default();
     serving(&mut page, status, &view);
+    traffic::add(&mut page, &status.traffic);
+    versions(&mut page, &view);
+    filters(&mut page, &status.host.totals());
     logs(&mut page, status);
-    filters(&mut page, &view);
     spans(&mut page, status);
     process::add(&mut page, status.started);
     custom::add(&mut page, &status.host.metrics());
@@ -35,7 +38,7 @@ fn serving(page: &mut Page, status: &Status, view: &View) {
     let counts = &status.events.counts;
     let generation = Value::Level(to_f64(view.generation));
     page.add(Family::new("sluice_generation", "The generation that serves").with([], generation));
-    let draining = Value::Level(to_f64(counts.draining.load(Relaxed) as u64));
+    let draining = Value::Level(to_f64(counts.draining.len() as u64));
     let help = "Old generations that still serve their last requests";
     page.add(Family::new("sluice_generations_draining", help).with([], draining));
     let swaps = Family::new("sluice_swaps", "Wishes for a new generation, by what came of them")
@@ -67,49 +70,57 @@ fn logs(page: &mut Page, status: &Status) {
     page.add(lost);
 }
 
-fn filters(page: &mut Page, view: &View) {
-    let mut info = Family::new("sluice_filter_info", "Which version of a filter serves");
+fn filters(page: &mut Page, totals: &[Total]) {
     let mut exchanges = Family::new("sluice_filter_exchanges", "Requests and connections that met a filter");
-    let mut calls = Family::new("sluice_filter_invocations", "Callbacks of a filter");
+    let mut calls = Family::new("sluice_filter_invocations", "Callbacks of a filter, by what they came to");
     let mut cpu = Family::new("sluice_filter_cpu_seconds", "CPU time of callbacks of a filter");
-    let mut budget = Family::new("sluice_filter_cpu_budget_seconds", "CPU time that a filter may take");
     let mut traps = Family::new("sluice_filter_traps", "Deaths of guests of a filter");
     let mut capped = Family::new("sluice_filter_capped", "How often a filter met a cap");
     let mut unlogged = Family::new("sluice_filter_log_dropped", "Log lines of a filter that were dropped");
-    let mut out = Family::new("sluice_filter_quarantined", "1 when a filter is out of service");
+    let mut guests = Family::new("sluice_filter_instances", "Guests of a filter that live");
     let mut memory = Family::new("sluice_filter_memory_bytes", "Linear memory of all guests of a filter");
-    for shown in &view.filters {
-        let (name, filter): (&str, &Arc<Filter>) = (&shown.name, &shown.filter);
-        let usage = filter.usage();
-        let version = [("filter", name), ("digest", &shown.digest), ("abi", &shown.abi)];
-        info.add(version, Value::Level(1.0));
+    for Total { filter, usage, capped: hits } in totals {
+        let name: &str = filter;
         exchanges.add([("filter", name)], Value::Count(usage.exchanges));
         for phase in &usage.phases {
             let labels = [("filter", name), ("phase", phase.phase.name())];
-            calls.add(labels, Value::Count(phase.calls()));
+            for (outcome, count) in &phase.outcomes {
+                let [filter, phase] = labels;
+                calls.add([filter, phase, ("outcome", outcome.name())], Value::Count(*count));
+            }
             let bound = |at| PhaseUsage::bound(at).map_or(f64::INFINITY, |bound| bound.as_secs_f64());
             let buckets = phase.buckets.iter().enumerate().map(|(at, count)| (bound(at), *count)).collect();
             cpu.add(labels, Value::spread(phase.cpu.as_secs_f64(), buckets));
         }
-        let (call, exchange) = filter.budgets();
-        budget.add([("filter", name), ("of", "call")], Value::Level(call.as_secs_f64()));
-        budget.add([("filter", name), ("of", "request")], Value::Level(exchange.as_secs_f64()));
         for (token, count) in &usage.crashes {
             traps.add([("filter", name), ("kind", token.name())], Value::Count(*count));
         }
-        for (cap, hits) in filter.capped().filter(|(_, hits)| *hits > 0) {
-            capped.add([("filter", name), ("cap", cap.token())], Value::Count(hits));
+        for (cap, hits) in hits {
+            capped.add([("filter", name), ("cap", cap.token())], Value::Count(*hits));
         }
-        let lines = |(cap, _): &(Cap, u64)| matches!(cap, Cap::LogLines | Cap::LogBytes | Cap::LogRate);
-        let dropped = filter.capped().filter(lines).map(|(_, lines)| lines).sum();
-        unlogged.add([("filter", name)], Value::Count(dropped));
-        out.add([("filter", name)], Value::Level(f64::from(u8::from(filter.is_quarantined()))));
-        if let Some(bytes) = filter.memory_total() {
-            memory.add([("filter", name)], Value::Level(to_f64(bytes as u64)));
-        }
+        let lines = |(cap, _): &&(Cap, u64)| matches!(cap, Cap::LogLines | Cap::LogBytes | Cap::LogRate);
+        unlogged.add([("filter", name)], Value::Count(hits.iter().filter(lines).map(|(_, lines)| lines).sum()));
+        guests.add([("filter", name)], Value::Level(to_f64(usage.guests)));
+        memory.add([("filter", name)], Value::Level(to_f64(usage.memory as u64)));
     }
-    let all = [info, exchanges, calls, cpu, budget, traps, capped, unlogged, out, memory];
+    let all = [exchanges, calls, cpu, traps, capped, unlogged, guests, memory];
     all.into_iter().for_each(|family| page.add(family));
+}
+
+fn versions(page: &mut Page, view: &View) {
+    let mut info = Family::new("sluice_filter_info", "Which version of a filter serves");
+    let mut budget = Family::new("sluice_filter_cpu_budget_seconds", "CPU time that a filter may take");
+    let mut out = Family::new("sluice_filter_quarantined", "1 when a filter is out of service");
+    for shown in &view.filters {
+        let (name, filter): (&str, &Arc<Filter>) = (&shown.name, &shown.filter);
+        let version = [("filter", name), ("digest", &shown.digest), ("abi", &shown.abi)];
+        info.add(version, Value::Level(1.0));
+        let (call, exchange) = filter.budgets();
+        budget.add([("filter", name), ("of", "call")], Value::Level(call.as_secs_f64()));
+        budget.add([("filter", name), ("of", "request")], Value::Level(exchange.as_secs_f64()));
+        out.add([("filter", name)], Value::Level(f64::from(u8::from(filter.is_quarantined()))));
+    }
+    [info, budget, out].into_iter().for_each(|family| page.add(family));
 }
 
 /// Numbers of a text that is read as floating point anyway.

@@ -10,6 +10,7 @@ use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::json;
 
 use super::{Status, answer, metrics};
+use crate::reload::OldGeneration;
 
 /// What stands behind each path, for machines.
 pub(super) const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
@@ -28,14 +29,21 @@ pub(super) async fn ready(State(status): State<Arc<Status>>) -> Response {
 
 pub(super) async fn filters(State(status): State<Arc<Status>>) -> Response {
     let view = status.view.load();
-    let filters: Vec<_> = view.filters.iter().map(|filter| filter.now()).collect();
-    answer::json(&json!({ "generation": view.generation, "since": view.since, "filters": filters }))
+    let draining = status.events.counts.draining.all();
+    let filters: Vec<_> = view.filters.iter().map(|filter| filter.now(&draining)).collect();
+    let old = |old: &Arc<OldGeneration>| json!({ "generation": old.generation, "since": old.since, "requests": old.requests() });
+    answer::json(&json!({
+        "generation": view.generation,
+        "since": view.since,
+        "draining": draining.iter().map(old).collect::<Vec<_>>(),
+        "filters": filters,
+    }))
 }
 
 pub(super) async fn filter(State(status): State<Arc<Status>>, Path(name): Path<String>) -> Response {
     let view = status.view.load();
     match view.filters.iter().find(|filter| filter.name == name) {
-        Some(filter) => answer::json(&filter.now()),
+        Some(filter) => answer::json(&filter.now(&status.events.counts.draining.all())),
         None => {
             let names: Vec<_> = view.filters.iter().map(|filter| filter.name.as_str()).collect();
             let error = json!({ "error": format!("there is no filter `{name}`"), "filters": names });

@@ -11,7 +11,7 @@ use axum::{
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Status, answer, guard, levels, orders, pages, stream};
+use super::{Status, answer, explain, guard, levels, orders, pages, stream, upstreams};
 
 type Route = (&'static str, &'static str, MethodRouter<Arc<Status>>);
 
@@ -25,6 +25,8 @@ fn all() -> Vec<Route> {
         ("GET", "/filters/{name}", get(pages::filter)),
         ("POST", "/filters/{name}/rollback", post(orders::rollback)),
         ("GET", "/config", get(pages::config)),
+        ("GET", "/routes/explain", get(explain::explain)),
+        ("GET", "/upstreams", get(upstreams::upstreams)),
         ("GET", "/events", get(stream::events)),
         ("GET", "/metrics", get(pages::metrics)),
         ("POST", "/reload", post(orders::reload)),

@@ -17,6 +17,7 @@ use crate::{
     access_log::AccessLog,
     logging::Logging,
     reload::{Ask, Events},
+    traffic::Traffic,
     watch::Waker,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Status {
     pub(crate) events: Arc<Events>,
     pub(super) log: AccessLog,
     pub(crate) logging: Arc<Logging>,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) view: ArcSwap<View>,
     /// Every listener is bound.
     pub(crate) listening: AtomicBool,
@@ -47,6 +49,7 @@ impl Status {
             events: Arc::default(),
             log,
             logging,
+            traffic: Arc::default(),
             view: ArcSwap::default(),
             listening: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

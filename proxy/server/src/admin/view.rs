@@ -8,9 +8,14 @@ use sluice_host::Filter;
 
 use super::{
     config,
-    counts::{Counts, Now},
+    counts::{Counts, Now, OldVersion},
 };
-use crate::reload::{Generation, History, Pins, Version, millis, module_path};
+use crate::{
+    reload::{Generation, History, OldGeneration, Pins, Version, millis, module_path},
+    route::Table,
+    site::Site,
+    upstream::Upstream,
+};
 
 /// One generation. Number 0 is none: nothing serves yet.
 #[derive(Default)]
@@ -20,6 +25,9 @@ pub(crate) struct View {
     pub(super) since: String,
     pub(super) filters: Vec<FilterView>,
     pub(super) config: Value,
+    /// By index into the routes of `config`.
+    pub(super) table: Arc<Table>,
+    pub(super) upstreams: Vec<Arc<Upstream>>,
 }
 
 /// One filter that serves.
@@ -58,7 +66,16 @@ impl View {
             FilterView::of(version, since, pins, history)
         });
         let filters = filters.collect();
-        Self { generation: serving.site.generation, since, filters, config: config::shown(&serving.plan) }
+        let Site { generation, table, upstreams, .. } = &*serving.site;
+        Self {
+            generation: *generation,
+            since,
+            filters,
+            config: config::shown(&serving.plan),
+            // Their own, as whoever holds the site holds up its end.
+            table: table.clone(),
+            upstreams: upstreams.clone(),
+        }
     }
 }
 
@@ -87,7 +104,8 @@ impl FilterView {
     }
 
     /// With its counts as they are now.
-    pub(super) fn now(&self) -> Now<'_> {
-        Now { filter: self, counts: Counts::of(&self.filter) }
+    pub(super) fn now(&self, draining: &[Arc<OldGeneration>]) -> Now<'_> {
+        let draining = OldVersion::all(draining, &self.filter);
+        Now { filter: self, counts: Counts::of(&self.filter), draining }
     }
 }

@@ -6,7 +6,6 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::Ordering::Relaxed,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -66,8 +65,8 @@ impl Drain {
     }
 
     pub(crate) fn give(&self, given: Given) {
-        if matches!(given, Given::Old { .. }) {
-            self.events.counts.draining.fetch_add(1, Relaxed);
+        if let Given::Old { site, .. } = &given {
+            self.events.counts.draining.begin(site);
         }
         // The thread ends with the process.
         let _ = self.thread.send(given);
@@ -129,7 +128,7 @@ impl Worker {
         for old in self.old.extract_if(.., ended).collect::<Vec<_>>() {
             let (generation, after_ms, requests) = (old.site.generation, millis(old.since.elapsed()), old.requests);
             drop(old);
-            self.events.counts.draining.fetch_sub(1, Relaxed);
+            self.events.counts.draining.end(generation);
             self.events.record(What::Drained { generation, after_ms, requests });
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::SystemTime,
 };
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use super::{Stages, Times};
+use super::{Stages, Times, draining::Draining};
 use crate::telemetry::{self, Tracing};
 
 /// Events that are kept. Small as they are they hold pages of the heap: 1,000 made 2 MiB, as much as all that 10,000 swaps leave.
@@ -97,7 +97,7 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU64,
     pub(crate) rolled_back: AtomicU64,
     /// Generations that still serve their last requests.
-    pub(crate) draining: AtomicUsize,
+    pub(crate) draining: Draining,
     /// How long the steps to each swap took.
     pub(crate) times: Mutex<Times>,
 }

@@ -1,7 +1,7 @@
 //! One generation of everything that serves: read, built, and ready to be swapped in.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,6 +22,7 @@ use crate::{
     outside::Machine,
     probe::{self, Probe, ProbeFailure},
     site::Site,
+    traffic::Traffic,
     upstream::Upstream,
 };
 
@@ -69,6 +70,7 @@ pub(crate) struct Loader {
     pub(crate) machine: Arc<Machine>,
     pub(crate) probe: Arc<dyn Probe>,
     pub(crate) log: AccessLog,
+    pub(crate) traffic: Arc<Traffic>,
     /// Guests of each filter.
     pub(crate) shards: usize,
 }
@@ -99,7 +101,7 @@ impl Loader {
     ) -> Result<Generation, RunError> {
         let began = Instant::now();
         let plan = load::plan(&self.file, files)?;
-        let upstreams = upstreams(&plan, &self.file, files, number, before)?;
+        let upstreams = self.upstreams(&plan, files, number, before)?;
         let on_file = plan.filters.iter().map(|f| Recipe::read(f, &self.file, files)).collect();
         let keys = certificates::read(&plan, &self.file, files);
         let probes = probe::read(&plan, files);
@@ -122,6 +124,37 @@ impl Loader {
         self.assemble(number, parts, Some(before), pins)
     }
 
+    /// Builds every upstream of a plan: before the filters, which may call one while they are configured. One in which
+    /// nothing changed is taken over with its connections.
+    fn upstreams(
+        &self,
+        plan: &Plan,
+        files: &Files,
+        number: u64,
+        before: Option<&Generation>,
+    ) -> Result<Vec<Known>, RunError> {
+        let before = before.map_or(&[][..], |before| &before.upstreams);
+        let all = plan.upstreams.iter().enumerate().map(|(i, plan)| {
+            let ca = match &plan.kind {
+                UpstreamKind::Servers(servers) => servers.tls.as_ref().and_then(|tls| tls.ca.as_ref()),
+                UpstreamKind::Echo => None,
+            };
+            let ca = ca.and_then(|ca| {
+                let _ = files.read(ca);
+                files.digest(ca)
+            });
+            let plain = plan::Upstream { at: Position::default(), ..plan.clone() };
+            if let Some(known) = before.iter().find(|known| known.plan == plain && known.ca == ca) {
+                return Ok(known.clone());
+            }
+            // Connections of one are never taken for those of another with other settings.
+            let built = Upstream::build(plan, number << 16 | i as u64, files, &self.traffic);
+            let upstream = built.map(Arc::new).map_err(|e| RunError::upstream(&self.file, plan, &e))?;
+            Ok(Known { plan: plain, ca, upstream })
+        });
+        all.collect()
+    }
+
     fn assemble(
         &self,
         number: u64,
@@ -134,7 +167,7 @@ impl Loader {
         let serving: Vec<_> = upstreams.iter().map(|known| known.upstream.clone()).collect();
         let reached = self.machine.callouts().set_upstreams(&serving);
         let built = self.versions(&plan, &on_file, before, pins, &mut stages).and_then(|versions| {
-            let site = build::site(&plan, &self.file, &versions, serving, number)?;
+            let site = build::site(&plan, &self.file, &versions, serving, &self.traffic, number)?;
             let keys = keys?;
             let probing = Instant::now();
             probe::play(&*self.probe, &self.host, probes, &versions)?;
@@ -192,37 +225,6 @@ impl Loader {
         }
         if problems.is_empty() { Ok(versions) } else { Err(RunError::Filters(problems)) }
     }
-}
-
-/// Builds every upstream of a plan: before the filters, which may call one while they are configured. One in which
-/// nothing changed is taken over with its connections.
-fn upstreams(
-    plan: &Plan,
-    file: &Path,
-    files: &Files,
-    number: u64,
-    before: Option<&Generation>,
-) -> Result<Vec<Known>, RunError> {
-    let before = before.map_or(&[][..], |before| &before.upstreams);
-    let all = plan.upstreams.iter().enumerate().map(|(i, plan)| {
-        let ca = match &plan.kind {
-            UpstreamKind::Servers(servers) => servers.tls.as_ref().and_then(|tls| tls.ca.as_ref()),
-            UpstreamKind::Echo => None,
-        };
-        let ca = ca.and_then(|ca| {
-            let _ = files.read(ca);
-            files.digest(ca)
-        });
-        let plain = plan::Upstream { at: Position::default(), ..plan.clone() };
-        if let Some(known) = before.iter().find(|known| known.plan == plain && known.ca == ca) {
-            return Ok(known.clone());
-        }
-        // Connections of one are never taken for those of another with other settings.
-        let built = Upstream::build(plan, number << 16 | i as u64, files);
-        let upstream = built.map(Arc::new).map_err(|e| RunError::upstream(file, plan, &e))?;
-        Ok(Known { plan: plain, ca, upstream })
-    });
-    all.collect()
 }
 
 pub(crate) fn millis(time: Duration) -> f64 {
