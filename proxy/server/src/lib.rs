@@ -44,6 +44,7 @@ mod serve;
 mod site;
 mod spec;
 mod tcp;
+mod tls_facts;
 mod upstream;
 mod upstream_times;
 mod watch;
