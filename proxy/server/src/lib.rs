@@ -46,6 +46,7 @@ mod site;
 mod spec;
 mod tcp;
 mod telemetry;
+mod tls_facts;
 mod traffic;
 mod upstream;
 mod upstream_times;

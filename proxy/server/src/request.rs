@@ -7,7 +7,7 @@ use http::{
 };
 use pingora_core::Result;
 use pingora_proxy::Session;
-use sluice_host::{Direction, Exchange, ExchangeFacts, Message, Step, TlsFacts};
+use sluice_host::{Direction, Exchange, ExchangeFacts, Message, Step};
 
 use crate::{
     answer::{self, Answer, is_grpc},
@@ -22,6 +22,7 @@ use crate::{
     method, normalize, relay,
     request_body::{End, early_body, filter_body},
     site::{Action, Limits},
+    tls_facts,
     upstream::Kind,
 };
 
@@ -128,13 +129,7 @@ fn find(session: &Session, ctx: &mut Context) -> Option<sluice_host::Chain> {
 /// The facts that filters read as properties.
 fn message(session: &Session, ctx: &Context) -> Message {
     let address = |a: Option<&pingora_core::protocols::l4::socket::SocketAddr>| a.and_then(|a| a.as_inet().copied());
-    let tls = session.digest().and_then(|d| d.ssl_digest.as_ref()).map(|d| {
-        std::sync::Arc::new(TlsFacts {
-            version: d.version.to_string(),
-            server_name: None,
-            mutual: !d.cert_digest.is_empty(),
-        })
-    });
+    let tls = session.digest().and_then(|digest| digest.ssl_digest.as_deref()).map(tls_facts::facts);
     Message::new(ExchangeFacts {
         source: address(session.client_addr()),
         destination: address(session.server_addr()),

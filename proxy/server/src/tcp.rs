@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use pingora_core::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
-use sluice_host::{Direction, Event, Exchange, ExchangeFacts, Message, PeerType, Step, TlsFacts};
+use sluice_host::{Direction, Event, Exchange, ExchangeFacts, Message, PeerType, Step};
 use tokio::time::timeout_at;
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     proxy::Proxy,
     pump::{Pump, Woken},
     site::{Site, TcpRoute},
+    tls_facts,
     upstream::Kind,
 };
 
@@ -109,10 +110,7 @@ impl TcpProxy {
 fn facts(stream: &Stream) -> ExchangeFacts {
     let digest = stream.get_socket_digest();
     let address = |a: Option<&pingora_core::protocols::l4::socket::SocketAddr>| a.and_then(|a| a.as_inet().copied());
-    let tls = stream.get_ssl_digest().map(|d| {
-        let mutual = !d.cert_digest.is_empty();
-        Arc::new(TlsFacts { version: d.version.to_string(), server_name: None, mutual })
-    });
+    let tls = stream.get_ssl_digest().map(|digest| tls_facts::facts(&digest));
     ExchangeFacts {
         source: address(digest.as_ref().and_then(|d| d.peer_addr())),
         destination: address(digest.as_ref().and_then(|d| d.local_addr())),

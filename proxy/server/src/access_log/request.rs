@@ -10,7 +10,7 @@ use super::{
     line::{Known, Side},
     value::Value,
 };
-use crate::{answer, context::Context, request::protocol, telemetry};
+use crate::{answer, context::Context, request::protocol, telemetry, tls_facts};
 
 /// A request at its end.
 pub(super) struct Request<'a> {
@@ -41,7 +41,7 @@ impl Known for Request<'_> {
             Field::UpstreamFirstByte => ctx.upstream_times.first_byte().map(Value::Micros),
             Field::UpstreamDuration => ctx.upstream_times.whole().map(Value::Micros),
             Field::FiltersDuration => ctx.exchange.as_ref().map(|e| Value::Micros(e.ran().map(|ran| ran.used).sum())),
-            Field::TlsVersion => self.tls().map(|tls| Value::Text((*tls.version).into())),
+            Field::TlsVersion => self.tls().map(|tls| Value::Text(tls_facts::version(tls).into())),
             Field::TlsCipher => self.tls().map(|tls| Value::Text((*tls.cipher).into())),
             Field::Route => route.map(|route| Value::Text(route.name.as_str().into())),
             Field::Upstream => route.map(|route| Value::Text(route.upstream.as_str().into())),
