@@ -26,6 +26,8 @@ const SHARE_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Address {
     pub(crate) place: Weak<Place>,
     pub(crate) number: u64,
+    /// It outlives the request that it was made for, if it was.
+    pub(crate) lasting: bool,
 }
 
 impl std::fmt::Debug for Address {

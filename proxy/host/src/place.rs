@@ -62,7 +62,7 @@ impl Place {
     /// A place for this guest; one that died is replaced if it is `lasting`.
     pub(crate) fn with(mut guest: Guest, blueprint: &Arc<Blueprint>, lasting: bool) -> Arc<Self> {
         let place = Arc::new_cyclic(|home: &Weak<Self>| {
-            guest.settle(Address { place: home.clone(), number: 1 });
+            guest.settle(Address { place: home.clone(), number: 1, lasting });
             let inner = Inner {
                 guest: Some(guest),
                 number: 1,
@@ -110,7 +110,7 @@ impl Place {
         match Guest::build(&self.blueprint) {
             Ok(mut guest) => {
                 inner.number += 1;
-                guest.settle(Address { place: self.home.clone(), number: inner.number });
+                guest.settle(Address { place: self.home.clone(), number: inner.number, lasting: self.lasting });
                 inner.guest = Some(guest);
                 self.lives.store(true, Relaxed);
                 Ok(())
@@ -188,7 +188,7 @@ impl Drop for Entered<'_> {
             self.inner.guest = None;
             self.place.lives.store(false, Relaxed);
         } else if !guest.state().outgoing.is_empty() {
-            let address = Address { place: self.place.home.clone(), number };
+            let address = Address { place: self.place.home.clone(), number, lasting: self.place.lasting };
             address.send_all(guest.state(), &*self.place.blueprint.services.outside);
         }
     }

@@ -179,7 +179,9 @@ impl State {
     /// of those that a guest died over.
     pub(crate) fn announce(&mut self) {
         let Some(address) = &self.address else { return };
-        for (queue, root) in std::mem::take(&mut self.registered) {
+        let registered = std::mem::take(&mut self.registered);
+        // A request's own guest is gone when items come: with it beside, the root guest is told.
+        for (queue, root) in registered.into_iter().filter(|_| address.lasting) {
             let untold = self.services.queues.registered(queue, Registrant { address: address.clone(), root });
             self.outgoing.extend((0..untold).map(|_| Outgoing::Queue(queue)));
         }
