@@ -103,6 +103,7 @@ fn the_access_log_can_be_a_file_for_people_or_off() {
 
 #[test]
 fn what_this_version_does_not_do_yet_is_said_at_the_start() {
-    let proxy = Proxy::start(&chain_yaml(&[], None, "telemetry: { otlp: { endpoint: \"http://127.0.0.1:4317\" } }\n"));
-    assert!(proxy.log().contains("`telemetry.otlp` is read, but"), "{}", proxy.log());
+    let yaml = chain_yaml(&[("t", &fixture("tag"), "config: t")], None, "services: [t]\n");
+    let proxy = Proxy::start(&yaml);
+    assert!(proxy.log().contains("`services` is read, but"), "{}", proxy.log());
 }
