@@ -123,11 +123,12 @@ impl Stage {
         let small = "limits: { cpu_per_call: 5ms, cpu_per_request: 20ms, memory: 8MiB, log_lines: 50, shared_data: 1MiB, \
                      queue_bytes: 1MiB, metrics: 100, callouts_in_flight: 20 }";
         let common = format!("isolation: {isolation}, quarantine: {{ crashes: 0 }}, {small}");
+        // Each in a namespace of its own: a queue's items go to whoever registered it last.
         let mut filters = format!(
             "  evil: {{ source: {{ path: \"{module}\" }}, capabilities: {{ callouts: [neighbour] }}, {common} }}\n"
         );
         for (name, module, more) in extra {
-            filters += &format!("  {name}: {{ source: {{ path: \"{module}\" }}, {common}{more} }}\n");
+            filters += &format!("  {name}: {{ source: {{ path: \"{module}\" }}, vm_id: {name}, {common}{more} }}\n");
         }
         let mut routes = String::from("  - { match: { path_prefix: /same }, filters: [evil], upstream: up }\n");
         for name in ["evil", "twin", "tag"].into_iter().chain(extra.iter().map(|extra| extra.0)) {
@@ -135,7 +136,7 @@ impl Stage {
         }
         let yaml = format!(
             "listeners: [{{ address: \"127.0.0.1:0\" }}]\nserver: {{ workers: 2 }}\nfilters:\n{filters}  \
-             twin: {{ source: {{ path: \"{module}\" }}, isolation: {isolation} }}\n  \
+             twin: {{ source: {{ path: \"{module}\" }}, vm_id: twin, isolation: {isolation} }}\n  \
              tag: {{ source: {{ path: \"{}\" }}, isolation: {isolation}, config: tag }}\n\
              upstreams:\n  up: {{ builtin: echo }}\n  neighbour: {{ endpoints: [\"{}\"] }}\nroutes:\n{routes}",
             fixture("tag"),
