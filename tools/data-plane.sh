@@ -13,6 +13,8 @@ if cargo tree --locked -p sluicegate --no-default-features -e normal | grep -q c
   echo "error: the compiler is still in it: cargo tree -p sluicegate --no-default-features -e normal -i cranelift-codegen" >&2
   exit 1
 fi
-mkdir -p target/tmp
-cp target/debug/sluice target/tmp/sluice-data-plane
-SLUICE_DATA_PLANE=$PWD/target/tmp/sluice-data-plane cargo test --workspace --locked --test data_plane
+# Taken away before the tests build the usual one in its place.
+target=$(realpath "${CARGO_TARGET_DIR:-target}")
+mkdir -p "$target/tmp"
+cp "$target/debug/sluice" "$target/tmp/sluice-data-plane"
+SLUICE_DATA_PLANE=$target/tmp/sluice-data-plane cargo test --workspace --locked --test data_plane
