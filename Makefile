@@ -1,7 +1,7 @@
 # What a person types. Thin: each line calls cargo or a script; how it works stands there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint setup filters differential data-plane bench-swap
+.PHONY: help run test fuzz lint setup filters differential data-plane bench bench-swap bench-micro bench-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,18 @@ differential: filters ## the same guests and requests in a real Envoy (a Python 
 
 data-plane: ## sluice without the compiler, and that it runs only what was made for it
 	@tools/data-plane.sh
+
+bench: filters ## beside nginx, HAProxy, Envoy and bare Pingora, with a report in benches/report (a quarter of an hour)
+	@tools/prepare.sh bench
+	@tools/envoy.sh >/dev/null
+	@cargo run --release --locked -p sluice-benches --bin rig -- $(ARGS)
+
+bench-micro: filters ## small pieces of work by the clock (ARGS=hostcall for one group)
+	@cargo bench --locked -p sluice-benches --bench micro -- $(ARGS)
+
+bench-check: filters ## their instructions, counted, against benches/instructions.txt (BLESS=1 writes it anew)
+	@tools/prepare.sh bench
+	@cargo run --release --locked -p sluice-benches --bin count
 
 bench-swap: filters ## hot swaps under load, with a report in benches/report (ARGS=--long for 10,000 swaps)
 	@cargo run --release --locked -p sluice-benches --bin swap -- $(ARGS)

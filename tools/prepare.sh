@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Checks what builds the proxy itself: Rust, a C compiler and cmake (both for C libraries below Pingora); with `tests`
-# also what the tests run beside it: a real nginx, and a real Prometheus with its promtool.
+# also what the tests run beside it: a real nginx, and a real Prometheus with its promtool; with `bench` the peers that
+# benchmarks compare with, their load generator, and valgrind.
 #
-#   tools/prepare.sh [tests]
+#   tools/prepare.sh [tests|bench]
 #
 # On Debian and its children, as root, it installs all but Rust and says so; elsewhere it prints the command to run.
 # What builds the guests is checked by tools/guest-toolchain.sh. Exit status: 0 all there, 1 something is missing.
@@ -34,19 +35,27 @@ if [[ ${1:-} == tests ]]; then
   command -v promtool >/dev/null && command -v prometheus >/dev/null || packages+=(prometheus)
   tools+=(nginx promtool prometheus)
 fi
+if [[ ${1:-} == bench ]]; then
+  command -v nginx >/dev/null || packages+=(nginx-light)
+  command -v haproxy >/dev/null || packages+=(haproxy)
+  command -v h2load >/dev/null || packages+=(nghttp2-client)
+  command -v taskset >/dev/null || packages+=(util-linux)
+  command -v valgrind >/dev/null || packages+=(valgrind)
+  tools+=(nginx haproxy h2load taskset valgrind)
+fi
 
 if [[ ${#packages[@]} -gt 0 ]]; then
   if command -v apt-get >/dev/null && [[ $(id -u) == 0 ]]; then
     say "missing, so: apt-get install ${packages[*]}"
     # What went wrong shows below: what counts is whether the tools are there.
     apt-get update -qq >&2 || say "apt-get update failed"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${packages[@]}" >&2 || say "apt-get install failed"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2 || say "apt-get install failed"
   elif command -v apt-get >/dev/null; then
     say "missing, and not root, so run:  sudo apt-get update && sudo apt-get install -y ${packages[*]}"
   elif command -v dnf >/dev/null; then
     say "missing, so run:  sudo dnf install -y ${packages[*]/nginx-light/nginx}"
   elif command -v brew >/dev/null; then
-    say "missing, so run:  xcode-select --install; brew install cmake nginx prometheus"
+    say "missing, so run:  xcode-select --install; brew install cmake nginx prometheus (benchmarks need Linux)"
   else
     say "missing: install ${packages[*]} with the package manager of this system."
   fi

@@ -19,6 +19,7 @@ mod machine;
 mod process;
 mod proxy;
 mod report;
+mod scenes;
 
 pub use self::{
     backend::Backend,
@@ -29,6 +30,7 @@ pub use self::{
     process::{Memory, Process},
     proxy::Proxy,
     report::Report,
+    scenes::{Scene, Work, scenes},
 };
 
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "it is what a benchmark is for")]
 
-use std::{fs, time::SystemTime};
+use std::{fs, path::PathBuf, time::SystemTime};
 
 use crate::root;
 
@@ -32,9 +32,18 @@ impl Report {
 
     /// Writes `benches/report/<today>-<name>.md`.
     pub fn keep(&self, name: &str) {
-        let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let folder = root().join("benches/report");
+        let folder = Self::folder();
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(format!("{}-{name}.md", &today[..10])), &self.0).unwrap();
+        fs::write(folder.join(format!("{}-{name}.md", Self::today())), &self.0).unwrap();
+    }
+
+    /// `2026-11-25`, the first part of the names of reports and their charts.
+    pub fn today() -> String {
+        humantime::format_rfc3339_seconds(SystemTime::now()).to_string()[..10].to_owned()
+    }
+
+    /// Where reports are kept.
+    pub fn folder() -> PathBuf {
+        root().join("benches/report")
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
+use quanta::Clock;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::{
@@ -46,6 +47,7 @@ pub enum EngineError {
 pub struct Engine {
     inner: wasmtime::Engine,
     pulse: Arc<Pulse>,
+    clock: Clock,
     options: EngineOptions,
     fingerprint: Arc<str>,
     cache: Option<Arc<Cache>>,
@@ -60,7 +62,7 @@ impl Engine {
         let inner = wasmtime::Engine::new(&config(&options)).map_err(EngineError::Wasmtime)?;
         let pulse = ticker::start(inner.weak())?;
         let fingerprint = fingerprint(&inner).into();
-        Ok(Self { inner, pulse, options, fingerprint, cache: None })
+        Ok(Self { inner, pulse, clock: Clock::new(), options, fingerprint, cache: None })
     }
 
     /// The same engine with compiled code kept on disk.
@@ -88,6 +90,11 @@ impl Engine {
     /// The sizes it was made with.
     pub fn options(&self) -> &EngineOptions {
         &self.options
+    }
+
+    /// Times calls. It reads the processor's counter where that can be trusted, and asks the system elsewhere.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     pub(crate) fn pulse(&self) -> Arc<Pulse> {

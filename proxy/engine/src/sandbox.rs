@@ -3,9 +3,10 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use quanta::{Clock, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{
     Instance, InstancePre, Memory, ModuleExport, Store, TypedFunc, UpdateDeadline, WasmParams, WasmResults,
@@ -42,8 +43,8 @@ struct Budget {
 }
 
 impl Budget {
-    fn new(granted: Duration) -> Self {
-        Self { granted, began: Instant::now(), clock: None, exceeded: false }
+    fn new(granted: Duration, began: Instant) -> Self {
+        Self { granted, began, clock: None, exceeded: false }
     }
 
     /// Whether the budget is used up; asked at each tick.
@@ -56,10 +57,10 @@ impl Budget {
     }
 
     /// CPU time since the call began. Of one that saw no tick, the time that passed: the difference is small.
-    fn used(&self) -> Duration {
+    fn used(&self, now: Instant) -> Duration {
         match self.clock {
             Some(began) => thread_cpu().saturating_sub(began),
-            None => self.began.elapsed(),
+            None => now.saturating_duration_since(self.began),
         }
     }
 }
@@ -69,13 +70,17 @@ pub struct Sandbox<T: 'static> {
     store: Store<Inside<T>>,
     instance: Option<Instance>,
     used: Duration,
+    clock: Clock,
+    /// When the last call of the series ended.
+    ended: Option<Instant>,
 }
 
 impl<T: Send + Sync + 'static> Sandbox<T> {
     /// An empty store with limits; nothing of the guest has run yet.
     pub fn new(engine: &Engine, data: T, limits: Limits) -> Self {
-        let inside =
-            Inside { data, limiter: Limiter::new(limits), budget: Budget::new(Duration::ZERO), pulse: engine.pulse() };
+        let clock = engine.clock();
+        let budget = Budget::new(Duration::ZERO, clock.now());
+        let inside = Inside { data, limiter: Limiter::new(limits), budget, pulse: engine.pulse() };
         let mut store = Store::new(engine.wasmtime(), inside);
         store.limiter(|inside| &mut inside.limiter);
         store.epoch_deadline_callback(|mut context| {
@@ -83,7 +88,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             inside.pulse.mark();
             Ok(if inside.budget.tick() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
         });
-        Self { store, instance: None, used: Duration::ZERO }
+        Self { store, instance: None, used: Duration::ZERO, clock, ended: None }
     }
 
     /// Creates the instance; a start function runs within `budget`.
@@ -91,7 +96,8 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     /// # Errors
     /// A [`Crash`] of the start function, or a refusal: memory above the ceiling, no free slot in the pool.
     pub fn instantiate(&mut self, pre: &InstancePre<Inside<T>>, budget: Duration) -> Result<Instance, Crash> {
-        let instance = self.guarded(budget, |store| pre.instantiate(store))?;
+        let began = self.clock.now();
+        let instance = self.guarded(budget, began, |store| pre.instantiate(store))?;
         self.instance = Some(instance);
         Ok(instance)
     }
@@ -107,24 +113,49 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         params: P,
         budget: Duration,
     ) -> Result<R, Crash> {
-        self.guarded(budget, |store| function.call(store, params))
+        let began = self.clock.now();
+        self.guarded(budget, began, |store| function.call(store, params))
+    }
+
+    /// Begins a series: calls between which next to nothing happens.
+    #[inline]
+    pub fn begin_series(&mut self) {
+        self.ended = None;
+    }
+
+    /// As [`Sandbox::call`], for a call of a series: it begins when the one before it ended, and reads the clock once.
+    ///
+    /// # Errors
+    /// As [`Sandbox::call`].
+    #[inline]
+    pub fn call_next<P: WasmParams, R: WasmResults>(
+        &mut self,
+        function: &TypedFunc<P, R>,
+        params: P,
+        budget: Duration,
+    ) -> Result<R, Crash> {
+        let began = self.ended.unwrap_or_else(|| self.clock.now());
+        self.guarded(budget, began, |store| function.call(store, params))
     }
 
     #[inline]
     fn guarded<R>(
         &mut self,
         budget: Duration,
+        began: Instant,
         run: impl FnOnce(&mut Store<Inside<T>>) -> wasmtime::Result<R>,
     ) -> Result<R, Crash> {
         let store = &mut self.store;
         let inside = store.data_mut();
-        inside.budget = Budget::new(budget);
+        inside.budget = Budget::new(budget, began);
         inside.limiter.refused = false;
         inside.pulse.mark();
         store.set_epoch_deadline(1);
         let result = catch_unwind(AssertUnwindSafe(|| run(store)));
-        self.used = self.store.data().budget.used();
+        let now = self.clock.now();
+        self.ended = Some(now);
         let inside = self.store.data();
+        self.used = inside.budget.used(now);
         let crash = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => Crash::from_error(&error, inside.budget.exceeded, inside.limiter.refused),

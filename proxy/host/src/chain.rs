@@ -73,13 +73,18 @@ impl Chain {
 
     /// Begins an exchange.
     pub fn open(&self, message: Box<Message>) -> Exchange {
-        Exchange::new(self.clone(), message)
+        Exchange::new(self.clone(), Some(message))
+    }
+
+    /// Begins an exchange of an empty chain, whose message nobody reads.
+    pub fn open_unread(&self) -> Exchange {
+        Exchange::new(self.clone(), None)
     }
 
     /// Begins a TCP connection: an exchange without heads, driven by [`Exchange::connected`], [`Exchange::data`] and
     /// [`Exchange::closed`].
     pub fn connect(&self, mut message: Box<Message>) -> Exchange {
         message.tcp = true;
-        Exchange::new(self.clone(), message)
+        Exchange::new(self.clone(), Some(message))
     }
 }

@@ -21,7 +21,7 @@ use crate::{Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, 
 pub struct Exchange {
     chain: Chain,
     slots: SmallVec<[Slot; 4]>,
-    /// `None` only while a guest has it.
+    /// `None` while a guest has it, and where nobody reads it.
     message: Option<Box<Message>>,
     request: Half,
     response: Half,
@@ -156,13 +156,13 @@ pub struct Ran<'a> {
 }
 
 impl Exchange {
-    pub(crate) fn new(chain: Chain, message: Box<Message>) -> Self {
+    pub(crate) fn new(chain: Chain, message: Option<Box<Message>>) -> Self {
         let slots = chain.links().iter().map(|_| Slot::default()).collect();
-        let tcp = message.tcp;
+        let tcp = message.as_ref().is_some_and(|message| message.tcp);
         Self {
             chain,
             slots,
-            message: Some(message),
+            message,
             request: Half::default(),
             response: Half::default(),
             inbox: None,

@@ -133,18 +133,19 @@ impl Guest {
 
     /// Done, log, delete; after it the context is gone, whatever the guest did.
     pub(crate) fn end_context(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
+        self.sandbox.begin_series();
         // A stream ends in any case, whatever it answers to done.
         let result = self.done(context).and_then(|_| self.log_and_delete(context));
         let state = self.sandbox.data_mut();
         state.contexts.remove(&context);
-        state.paused.remove(&context);
+        state.unpark(context);
         result?;
         self.forget_done()
     }
 
     fn done(&mut self, context: u32) -> Result<bool, (Phase, Crash)> {
         self.prepare(Phase::Done, context);
-        let done = self.run(|c| &mut c.proxy_on_done, (context,), Duration::MAX).unwrap_or(Ok(1));
+        let done = self.run_next(|c| &mut c.proxy_on_done, (context,)).unwrap_or(Ok(1));
         wasi::flush(self.sandbox.data_mut());
         done.map(|done| done != 0).map_err(|crash| (Phase::Done, crash))
     }
@@ -152,16 +153,14 @@ impl Guest {
     fn log_and_delete(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
         for phase in [Phase::Log, Phase::Delete] {
             self.prepare(phase, context);
-            let result = self
-                .run(
-                    |c| match phase {
-                        Phase::Log => &mut c.proxy_on_log,
-                        _ => &mut c.proxy_on_delete,
-                    },
-                    (context,),
-                    Duration::MAX,
-                )
-                .unwrap_or(Ok(()));
+            let result = self.run_next(
+                |c| match phase {
+                    Phase::Log => &mut c.proxy_on_log,
+                    _ => &mut c.proxy_on_delete,
+                },
+                (context,),
+            );
+            let result = result.unwrap_or(Ok(()));
             wasi::flush(self.sandbox.data_mut());
             result.map_err(|crash| (phase, crash))?;
         }
@@ -200,16 +199,40 @@ impl Guest {
         let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
         let budget = budget.min(self.blueprint.cpu_per_call);
         let result = self.sandbox.call(callback, params, budget);
+        self.count(&result, budget);
+        Some(result)
+    }
+
+    /// As [`Guest::run`] within the filter's budget for one call, as a call of a series.
+    fn run_next<P: WasmParams, R: WasmResults>(
+        &mut self,
+        callback: impl FnOnce(&mut Callbacks) -> &mut Callback<P, R>,
+        params: P,
+    ) -> Option<Result<R, Crash>> {
+        self.used = Duration::ZERO;
+        let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
+        let budget = self.blueprint.cpu_per_call;
+        let result = self.sandbox.call_next(callback, params, budget);
+        self.count(&result, budget);
+        Some(result)
+    }
+
+    fn count<R>(&mut self, result: &Result<R, Crash>, budget: Duration) {
         self.used = self.sandbox.last_used();
         let phase = self.sandbox.data().phase;
         self.blueprint.ran(phase, self.used, budget);
-        match &result {
-            Err(_) => self.blueprint.meter.came_to(phase, Outcome::Failed),
+        match result {
+            Err(_) => self.came_to(phase, Outcome::Failed),
             // What a callback of a stream wants done is read by its exchange.
             Ok(_) if phase.direction().is_some() => {}
-            Ok(_) => self.blueprint.meter.came_to(phase, Outcome::Continued),
+            Ok(_) => self.came_to(phase, Outcome::Continued),
         }
-        Some(result)
+    }
+
+    /// Counts what a callback came to.
+    #[inline]
+    pub(crate) fn came_to(&self, phase: Phase, outcome: Outcome) {
+        self.blueprint.meter.came_to(phase, outcome);
     }
 
     /// CPU time of the last callback; 0 when the guest has none of that kind.

@@ -187,6 +187,12 @@ impl State {
         }
     }
 
+    /// Forgets that a stream paused. Whether it did is asked for after every callback, and nearly none did.
+    #[inline]
+    pub(crate) fn unpark(&mut self, context: u32) -> bool {
+        !self.paused.is_empty() && self.paused.remove(&context).is_some()
+    }
+
     /// The root of the effective context.
     pub(crate) fn effective_root(&mut self) -> Option<&mut Root> {
         let root = *self.contexts.get(&self.effective)?;

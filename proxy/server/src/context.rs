@@ -14,6 +14,7 @@ use sluice_host::{Exchange, Reply};
 
 use crate::{
     cause::Cause,
+    hop::Survey,
     site::{Route, Site},
     tcp,
     telemetry::Trace,
@@ -49,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) stash: Option<Stash>,
     /// The whole request body as the filters left it, read before the upstream was chosen.
     pub(crate) body: Option<Bytes>,
+    /// Fields of the request's head that the proxy looks at itself, as the client sent them.
+    pub(crate) seen: Survey,
     /// Length of the request's body as the client declared it, whatever filters do to the field.
     pub(crate) declared: Option<u64>,
     /// The client sends its body in chunks.
@@ -120,6 +123,7 @@ impl Context {
             response_ends_soon: false,
             stash: None,
             body: None,
+            seen: Survey::default(),
             declared: None,
             chunked: false,
             origin_chunked: false,

@@ -169,8 +169,8 @@ pub(crate) fn with_request<R>(
 
 /// Moves the head in or out; whichever it is, the other side keeps an empty one.
 fn swap_request(exchange: &mut Exchange, session: &mut Session) -> bool {
-    let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
     let slot = exchange.message().request.get_or_insert_with(|| {
+        let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
         let scheme: &'static [u8] = if tls { b"https" } else { b"http" };
         Box::new(RequestHead(Request { header: empty_request(), scheme, changed: false }))
     });

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderName, Method, Version,
-    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
 };
 use pingora_http::RequestHeader;
 
@@ -15,9 +15,39 @@ const MAX_NAMED: usize = 9;
 /// What a client must not make the proxy drop: these tell later hops who asked, and for what.
 const PROTECTED: [&str; 3] = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
+/// Which fields that the proxy itself looks at are there, and how large all are: found in one walk, as each look-up costs
+/// a hash.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Survey {
+    /// Names, values and what stands between them, as in HTTP/1.
+    pub(crate) bytes: usize,
+    /// `Connection` or one that belongs to it; `TE` too.
+    of_connection: bool,
+    pub(crate) expect: bool,
+    pub(crate) length: bool,
+    pub(crate) encoding: bool,
+}
+
+impl Survey {
+    pub(crate) fn of(head: &RequestHeader) -> Self {
+        let mut seen = Self::default();
+        for (name, value) in &head.headers {
+            seen.bytes += name.as_str().len() + value.len() + 4;
+            seen.of_connection |= [CONNECTION, UPGRADE, TE, KEEP_ALIVE, PROXY_CONNECTION].contains(name);
+            seen.expect |= *name == EXPECT;
+            seen.length |= *name == CONTENT_LENGTH;
+            seen.encoding |= *name == TRANSFER_ENCODING;
+        }
+        seen
+    }
+}
+
 /// Takes the fields of the connection away. True when the request wants a tunnel: it keeps them all, as they are the
 /// handshake, and they reach the upstream by Pingora's own rules.
-pub(crate) fn settle(head: &mut RequestHeader) -> Result<bool, Cause> {
+pub(crate) fn settle(head: &mut RequestHeader, seen: &Survey) -> Result<bool, Cause> {
+    if !seen.of_connection {
+        return Ok(false);
+    }
     let named = named(head)?;
     if wants_tunnel(head, &named) {
         return Ok(true);
@@ -67,6 +97,11 @@ mod tests {
         head
     }
 
+    fn settle_all(head: &mut RequestHeader) -> Result<bool, Cause> {
+        let seen = Survey::of(head);
+        settle(head, &seen)
+    }
+
     fn left(head: &RequestHeader) -> Vec<&str> {
         head.headers.keys().map(HeaderName::as_str).collect()
     }
@@ -82,7 +117,7 @@ mod tests {
             ("b", "2"),
         ];
         let mut head = head("GET", &fields);
-        assert_eq!(settle(&mut head), Ok(false));
+        assert_eq!(settle_all(&mut head), Ok(false));
         assert_eq!(left(&head), ["a", "b"]);
     }
 
@@ -90,7 +125,7 @@ mod tests {
     fn only_trailers_stay_in_te() {
         for (value, kept) in [("trailers", true), ("gzip", false), ("trailers, gzip", false)] {
             let mut head = head("GET", &[("te", value), ("connection", "te")]);
-            assert_eq!(settle(&mut head), Ok(false));
+            assert_eq!(settle_all(&mut head), Ok(false));
             assert_eq!(head.headers.contains_key(TE), kept, "{value}");
         }
     }
@@ -98,7 +133,7 @@ mod tests {
     #[test]
     fn only_a_whole_handshake_makes_a_tunnel() {
         let handshake = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")];
-        assert_eq!(settle(&mut head("GET", &handshake)), Ok(true));
+        assert_eq!(settle_all(&mut head("GET", &handshake)), Ok(true));
         let body = [handshake[0], handshake[1], ("content-length", "5")];
         for (method, fields) in [
             ("POST", &handshake[..]),
@@ -107,7 +142,7 @@ mod tests {
             ("GET", &[("connection", "upgrade"), ("upgrade", "h2c")]),
         ] {
             let mut head = head(method, fields);
-            assert_eq!(settle(&mut head), Ok(false), "{method} {fields:?}");
+            assert_eq!(settle_all(&mut head), Ok(false), "{method} {fields:?}");
             assert!(!head.headers.contains_key(UPGRADE));
         }
     }
@@ -115,7 +150,7 @@ mod tests {
     #[test]
     fn what_must_not_be_dropped_cannot_be_named() {
         for value in ["host", "X-Forwarded-For", "a b", ":path", "a,b,c,d,e,f,g,h,i,j"] {
-            assert!(settle(&mut head("GET", &[("connection", value)])).is_err(), "{value}");
+            assert!(settle_all(&mut head("GET", &[("connection", value)])).is_err(), "{value}");
         }
     }
 }

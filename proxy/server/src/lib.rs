@@ -40,7 +40,7 @@ mod reload;
 mod request;
 mod request_body;
 mod response;
-mod route;
+pub mod route;
 mod serve;
 mod site;
 mod spec;

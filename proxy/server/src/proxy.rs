@@ -39,22 +39,23 @@ pub(crate) struct Proxy {
 
 #[async_trait]
 impl ProxyHttp for Proxy {
-    type CTX = Context;
+    // Pingora moves it through each of its futures: a pointer is moved for less than 600 bytes.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new()
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new())
     }
 
     fn init_downstream_modules(&self, modules: &mut HttpModules) {
         modules.add_module(Box::new(FramingBuilder));
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<bool> {
         ctx.trace = self.tracing.begin(session);
         request::begin(&self.live, session, ctx).await
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         ctx.tries += 1;
         ctx.upstream_times.ask();
         let servers = match ctx.route.as_ref().map(|r| &r.action) {
@@ -86,7 +87,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         let more = match ctx.route.as_ref().map(|r| &r.action) {
@@ -111,7 +112,7 @@ impl ProxyHttp for Proxy {
         _peer: &HttpPeer,
         #[cfg(unix)] _fd: std::os::unix::io::RawFd,
         _digest: Option<&Digest>,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         ctx.upstream_reused = reused;
         if let Some(attempt) = &ctx.attempt {
@@ -124,7 +125,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         head: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         if let Some(trace) = &mut ctx.trace {
             trace.tell_head(head);
@@ -137,7 +138,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         ctx.goes_on()?;
         request_body::body(session, ctx, body, end).await
@@ -147,7 +148,7 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         head: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         if let Some(attempt) = &mut ctx.attempt {
             attempt.answered(head.status.as_u16(), head.version);
@@ -161,7 +162,12 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
-    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Box<Context>,
+    ) -> Result<()> {
         response::headers(session, ctx, head).await
     }
 
@@ -170,7 +176,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<Option<std::time::Duration>> {
         if end {
             ctx.upstream_times.end();
@@ -183,12 +189,12 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         trailers: &mut HeaderMap,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<Option<Bytes>> {
         response::trailers(session, ctx, trailers)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Box<Context>) -> FailToProxy {
         ctx.upstream_times.end();
         // After the head is out nothing can be put in its place: the stream is cut.
         let sent = answer::is_out(session);
@@ -223,7 +229,7 @@ impl ProxyHttp for Proxy {
         FailToProxy { error_code, can_reuse_downstream: written && ctx.request_ended }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<Context>) {
         if let Some(error) = error
             && ctx.cause.is_none()
             && ctx.replied.is_none()
@@ -238,7 +244,7 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Context>, _error: &Error) -> bool {
         // The access log says it, with the filter and the token.
         true
     }

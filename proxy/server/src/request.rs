@@ -17,7 +17,7 @@ use crate::{
     framing::FramingModule,
     heads::{settle_authority, settle_cookies, take_out, with_request},
     held::{ClientGone, Wait},
-    hop,
+    hop::{self, Survey},
     live::Live,
     method, normalize, relay,
     request_body::{End, early_body, filter_body},
@@ -42,16 +42,18 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
     ctx.keepalive = session.as_http1().filter(|s| s.will_keepalive()).and_then(|s| s.get_keepalive_timeout());
     settle_authority(session.req_header_mut());
     settle_cookies(session.req_header_mut());
-    let settled = check(session, &site.limits).and_then(|()| normalize(session));
+    ctx.seen = Survey::of(session.req_header());
+    let settled = check(session, &ctx.seen, &site.limits).and_then(|()| normalize(session));
     // Held once: whoever drains a generation counts its requests by that.
     ctx.site = Some(site);
-    match settled.and_then(|()| hop::settle(session.req_header_mut())) {
+    match settled.and_then(|()| hop::settle(session.req_header_mut(), &ctx.seen)) {
         Ok(tunnel) => ctx.tunnel = tunnel,
         Err(cause) => return refuse(session, ctx, cause).await,
     }
     take_expect(session, ctx);
     match find(session, ctx) {
         None => return refuse(session, ctx, Cause::no_route()).await,
+        Some(chain) if chain.is_empty() => ctx.exchange = Some(chain.open_unread()),
         Some(chain) => ctx.exchange = Some(chain.open(Box::new(message(session, ctx)))),
     }
     if let (Some(trace), Some(exchange)) = (&ctx.trace, &mut ctx.exchange)
@@ -88,16 +90,15 @@ fn asks_to_keep(session: &Session) -> bool {
 }
 
 /// Sizes that no filter and no upstream should have to meet.
-fn check(session: &mut Session, limits: &Limits) -> std::result::Result<(), Cause> {
+fn check(session: &Session, seen: &Survey, limits: &Limits) -> std::result::Result<(), Cause> {
     let head = session.req_header();
-    let bytes: usize = head.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
     if head.headers.len() > limits.max_headers {
         return Err(Cause::bad_request(431, "the request has more header fields than server.max_headers"));
     }
     if head.raw_path().len() > limits.max_header_bytes {
         return Err(Cause::bad_request(414, "the request's target is longer than server.max_header_bytes"));
     }
-    if bytes > limits.max_header_bytes {
+    if seen.bytes > limits.max_header_bytes {
         return Err(Cause::bad_request(431, "the request's header fields are longer than server.max_header_bytes"));
     }
     Ok(())
@@ -154,9 +155,9 @@ pub(crate) fn protocol(version: Version) -> &'static str {
 async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Option<bool>> {
     let end = session.is_body_empty();
     ctx.request_ended = end;
-    ctx.declared = content_length(session);
+    ctx.declared = if ctx.seen.length { content_length(session) } else { None };
     // How a body is framed is no business of filters; Pingora has read the field by now, and frames anew upstream.
-    if !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| !e.chain().is_empty()) {
+    if ctx.seen.encoding && !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| !e.chain().is_empty()) {
         let head = session.req_header_mut();
         ctx.chunked = head.headers.contains_key(TRANSFER_ENCODING);
         take_out(head, &TRANSFER_ENCODING);
@@ -298,6 +299,9 @@ fn quotable(name: &str) -> String {
 
 /// A client that waits for a 100 gets it from the proxy, so its wish is nothing for filters and upstreams.
 fn take_expect(session: &mut Session, ctx: &mut Context) {
+    if !ctx.seen.expect {
+        return;
+    }
     let head = session.req_header_mut();
     ctx.expects = head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     if ctx.expects {

@@ -57,7 +57,7 @@ pub(crate) async fn filter_body(
     chunk: Bytes,
     end: bool,
 ) -> std::result::Result<Bytes, End> {
-    let Some(exchange) = ctx.exchange.as_mut() else { return Ok(chunk) };
+    let Some(exchange) = ctx.exchange.as_mut().filter(|e| !e.chain().is_empty()) else { return Ok(chunk) };
     exchange.message().facts.request_bytes += chunk.len() as u64;
     // A piece of nothing is the head of a chunk that came by itself.
     if !exchange.chain().reads_request_body() || (chunk.is_empty() && !end) {

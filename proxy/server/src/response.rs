@@ -103,7 +103,7 @@ pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<
         *piece = Some(Bytes::new());
         return Ok(());
     }
-    let Some(exchange) = ctx.exchange.as_mut() else { return Ok(()) };
+    let Some(exchange) = ctx.exchange.as_mut().filter(|e| !e.chain().is_empty()) else { return Ok(()) };
     exchange.message().facts.response_bytes += piece.as_ref().map_or(0, |p| p.len() as u64);
     if !exchange.chain().reads_response_body() {
         return Ok(());

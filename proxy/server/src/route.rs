@@ -4,6 +4,7 @@
 //! a regular expression before a longer prefix before a shorter one; more header conditions before fewer; a method
 //! before none; then the order in the file.
 
+mod bucket;
 mod explain;
 
 use std::{cmp::Reverse, collections::HashMap};
@@ -11,6 +12,8 @@ use std::{cmp::Reverse, collections::HashMap};
 use http::HeaderMap;
 use regex::bytes::Regex;
 use sluice_config::plan::{HostMatch, Match, PathMatch};
+
+use self::bucket::Bucket;
 
 /// A compiled match.
 #[derive(Debug)]
@@ -26,9 +29,6 @@ enum Path {
     Prefix(String),
     Regex(Regex),
 }
-
-/// Routes of one host, the most specific first, each with its index.
-type Bucket = Vec<(Matcher, usize)>;
 
 /// What of a request is not as a route wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ fn rank(m: &Match, order: usize) -> Rank {
 
 /// Every route of a site, by host.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+pub struct Table {
     exact: HashMap<String, Bucket>,
     /// Longest suffix first; a suffix begins with its dot.
     wildcard: Vec<(String, Bucket)>,
@@ -94,7 +94,7 @@ impl Table {
     ///
     /// # Errors
     /// A regular expression that does not compile, which the configuration has checked before.
-    pub(crate) fn new<'a>(matches: impl Iterator<Item = &'a Match>) -> Result<Self, regex::Error> {
+    pub fn new<'a>(matches: impl Iterator<Item = &'a Match>) -> Result<Self, regex::Error> {
         let mut ranked: Vec<(usize, &Match)> = matches.enumerate().collect();
         ranked.sort_by_key(|(order, m)| rank(m, *order));
         let mut table = Self::default();
@@ -111,25 +111,24 @@ impl Table {
                 HostMatch::Wildcard(suffix) => match table.wildcard.iter().position(|(s, _)| s == suffix) {
                     Some(at) => &mut table.wildcard[at].1,
                     None => {
-                        table.wildcard.push((suffix.clone(), Vec::new()));
+                        table.wildcard.push((suffix.clone(), Bucket::default()));
                         let last = table.wildcard.len() - 1;
                         &mut table.wildcard[last].1
                     }
                 },
             };
-            bucket.push((matcher, index));
+            bucket.push(matcher, index);
         }
         table.wildcard.sort_by_key(|(suffix, _)| Reverse(suffix.len()));
         Ok(table)
     }
 
     /// The index of the route for this request, if one matches. `target` is path and query; `authority` may have a port.
-    pub(crate) fn find(&self, authority: &[u8], method: &[u8], target: &[u8], headers: &HeaderMap) -> Option<usize> {
+    pub fn find(&self, authority: &[u8], method: &[u8], target: &[u8], headers: &HeaderMap) -> Option<usize> {
         let (mut buffer, path) = ([0; 256], path(target));
         let host =
             if self.exact.is_empty() && self.wildcard.is_empty() { "" } else { lower_host(authority, &mut buffer) };
-        let mut routes = self.buckets(host).flatten();
-        routes.find(|(matcher, _)| matcher.misses(path, method, headers).is_none()).map(|(_, index)| *index)
+        self.buckets(host).find_map(|bucket| bucket.find(path, method, headers))
     }
 
     /// Routes that may take requests to this host, the most specific host first.
@@ -174,6 +173,8 @@ fn lower_host<'a>(authority: &[u8], buffer: &'a mut [u8; 256]) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn m(host: &str, path: PathMatch) -> Match {
@@ -219,6 +220,29 @@ mod tests {
         assert_eq!(find(&table, "a.example.com", "/v1/42x"), Some(4), "a regular expression is anchored");
         assert_eq!(find(&table, "a.example.com", "/v12"), Some(3), "prefixes end at segments");
         assert_eq!(find(&table, &"x".repeat(300), "/"), Some(0), "an impossible host takes the route for any host");
+    }
+
+    proptest! {
+        #[test]
+        fn looked_up_or_asked_one_by_one_it_is_the_same_route(
+            routes in proptest::collection::vec((0..3_usize, "(/[ab]{0,2}){1,3}", any::<bool>()), 0..20),
+            target in "(/[ab]{0,2}){1,4}",
+            post in any::<bool>(),
+        ) {
+            let path = |(kind, path, _): &(usize, String, bool)| match kind {
+                0 => PathMatch::Exact(path.clone()),
+                1 => prefix(path),
+                _ => PathMatch::Regex(path.replace('a', ".")),
+            };
+            let methods = |only: bool| if only { vec!["POST".to_owned()] } else { Vec::new() };
+            let all: Vec<_> = routes.iter().map(|r| Match { methods: methods(r.2), ..m("*", path(r)) }).collect();
+            let (table, headers) = (Table::new(all.iter()).expect("compiles"), HeaderMap::new());
+            let method: &[u8] = if post { b"POST" } else { b"GET" };
+            let mut one_by_one = table.any.iter();
+            let fits = |(matcher, _): &&(Matcher, usize)| matcher.misses(target.as_bytes(), method, &headers).is_none();
+            let expected = one_by_one.find(fits).map(|(_, index)| *index);
+            prop_assert_eq!(table.find(b"h", method, target.as_bytes(), &headers), expected);
+        }
     }
 
     #[test]

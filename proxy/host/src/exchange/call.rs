@@ -7,14 +7,8 @@ use sluice_engine::Crash;
 
 use super::{Exchange, Held, Lease, Outcome, Slot, Stopped, Verdict};
 use crate::{
-    Answer, Body, Direction, Event, Fault, Inbox, LoadError, Message, Phase, Token,
-    guest::Guest,
-    health::Admission,
-    inbox::Parked,
-    place::{Entered, Place},
-    plain::escape,
-    state::Writable,
-    wasi,
+    Answer, Body, Direction, Event, Fault, Inbox, LoadError, Message, Phase, Token, guest::Guest, health::Admission,
+    inbox::Parked, place::Entered, plain::escape, state::Writable, wasi,
 };
 
 impl Exchange {
@@ -38,20 +32,41 @@ impl Exchange {
                 return self.failed(index, token, Phase::Create);
             }
         }
+        // Moved out for the time of the call: a copy of it would be counted across threads.
+        let Some(lease) = self.slots.get_mut(index).and_then(|s| s.guest.take()) else { return Verdict::Continue };
+        let (verdict, then) = self.call_leased(index, &lease, phase, direction, end);
+        if !matches!(then, Then::LetGo)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            slot.guest = Some(lease);
+        }
+        match then {
+            Then::CatchUp => self.catch_up(index),
+            Then::GoOn | Then::LetGo => verdict,
+        }
+    }
+
+    fn call_leased(
+        &mut self,
+        index: usize,
+        lease: &Lease,
+        phase: Phase,
+        direction: Direction,
+        end: bool,
+    ) -> (Verdict, Then) {
+        let go_on = (Verdict::Continue, Then::GoOn);
         let (Some(slot), Some(link)) = (self.slots.get_mut(index), self.chain.links().get(index)) else {
-            return Verdict::Continue;
+            return go_on;
         };
-        let filter = link.filter.clone();
-        let Some(lease) = slot.guest.as_ref() else { return Verdict::Continue };
-        let (place, number, context) = (lease.place.clone(), lease.number, lease.context);
-        let Some(budget) = filter.cpu_per_request.checked_sub(slot.used).filter(|b| !b.is_zero()) else {
-            return self.exhausted(index, &place, phase);
+        let Some(budget) = link.filter.cpu_per_request.checked_sub(slot.used).filter(|b| !b.is_zero()) else {
+            return (self.exhausted(index, lease, phase), Then::LetGo);
         };
-        let Some(mut entered) = place.enter(number) else {
+        let Some(mut entered) = lease.place.enter(lease.number) else {
             // Another exchange's crash took the guest away, and this exchange's context with it.
-            return self.failed(index, Token::Trap, phase);
+            return (self.failed(index, Token::Trap, phase), Then::GoOn);
         };
-        let Some(guest) = entered.guest() else { return Verdict::Continue };
+        let Some(guest) = entered.guest() else { return go_on };
+        let context = lease.context;
 
         let writable = writable(slot, phase, end);
         let held = std::mem::take(&mut slot.held_mut(direction).body);
@@ -66,19 +81,16 @@ impl Exchange {
 
         // Also when the guest died: what it changed before is sent, and framed as it is.
         self.half_mut(direction).edited |= body.changed();
-        let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
-        let Some(result) = result else {
-            slot.held_mut(direction).body = body;
-            return Verdict::Continue;
-        };
+        let Some(slot) = self.slots.get_mut(index) else { return go_on };
+        slot.held_mut(direction).body = body;
+        let Some(result) = result else { return go_on };
         slot.used += took;
         slot.hostcalls = slot.hostcalls.wrapping_add(hostcalls);
-        slot.held_mut(direction).body = body;
         let verdict = match result {
-            Err(crash) => return self.crashed(index, entered, phase, &crash),
+            Err(crash) => return (self.crashed(index, entered, phase, &crash), Then::GoOn),
             Ok(returned) => read(guest, slot, phase, returned),
         };
-        filter.blueprint.meter.came_to(phase, slot.outcome);
+        guest.came_to(phase, slot.outcome);
         if matches!(verdict, Verdict::Pause) {
             // Before anything else can enter the guest: a continue that comes after this is not lost, and one that
             // came before it was for a stream that did not wait.
@@ -87,12 +99,11 @@ impl Exchange {
             guest.state().paused.insert(context, Parked { inbox: inbox.clone(), filter: index, tcp: self.tcp });
         }
         let waits = matches!(verdict, Verdict::Pause) || slot.held(other(direction)).stopped.is_some();
-        let unparked = !waits && guest.state().paused.remove(&context).is_some();
-        drop(entered);
-        if unparked && matches!(verdict, Verdict::Continue) {
-            return self.catch_up(index);
+        let unparked = !waits && guest.state().unpark(context);
+        match verdict {
+            Verdict::Continue if unparked => (verdict, Then::CatchUp),
+            verdict => (verdict, Then::GoOn),
         }
-        verdict
     }
 
     /// Picks a guest and opens this exchange's context in it.
@@ -188,7 +199,7 @@ impl Exchange {
             && let Some(mut entered) = lease.place.enter(lease.number)
             && let Some(guest) = entered.guest()
         {
-            guest.state().paused.remove(&lease.context);
+            guest.state().unpark(lease.context);
         }
         self.catch_up(index)
     }
@@ -212,9 +223,8 @@ impl Exchange {
     }
 
     /// The exchange's own budget is used up; the guest is well and only loses this exchange's context.
-    fn exhausted(&mut self, index: usize, place: &Arc<Place>, phase: Phase) -> Verdict {
-        if let Some(lease) = self.slots.get_mut(index).and_then(|s| s.guest.take())
-            && let Some(mut entered) = place.enter(lease.number)
+    fn exhausted(&mut self, index: usize, lease: &Lease, phase: Phase) -> Verdict {
+        if let Some(mut entered) = lease.place.enter(lease.number)
             && let Some(guest) = entered.guest()
             && let Err((phase, crash)) = guest.end_context(lease.context)
         {
@@ -275,6 +285,15 @@ impl Exchange {
             link.filter.blueprint.recovered();
         }
     }
+}
+
+/// What is to be done when a guest was left.
+enum Then {
+    GoOn,
+    /// The filter waits for nothing any more: it hears what came on its calls meanwhile.
+    CatchUp,
+    /// Its context has ended.
+    LetGo,
 }
 
 /// What is lent for one callback.

@@ -140,6 +140,7 @@ impl Guest {
 
     /// Log and delete for a root that is done.
     fn forget(&mut self, root: u32) -> Result<(), (Phase, Crash)> {
+        self.sandbox.begin_series();
         let result = self.log_and_delete(root);
         let state = self.sandbox.data_mut();
         state.contexts.remove(&root);

@@ -20,14 +20,15 @@ impl Table {
         let (mut buffer, mut missed) = ([0; 256], Vec::new());
         let path = path(target);
         let own: Vec<_> = self.buckets(lower_host(authority, &mut buffer)).collect();
-        for (matcher, index) in own.iter().copied().flatten() {
+        for (matcher, index) in own.iter().flat_map(|bucket| bucket.iter()) {
             match matcher.misses(path, method, headers) {
                 Some(miss) => missed.push((*index, miss)),
                 None => return Explained { route: Some(*index), missed },
             }
         }
         let hosts = self.exact.values().chain(self.wildcard.iter().map(|(_, bucket)| bucket));
-        let others = hosts.filter(|bucket| !own.iter().any(|own| std::ptr::eq(*own, *bucket))).flatten();
+        let others = hosts.filter(|bucket| !own.iter().any(|own| std::ptr::eq(*own, *bucket)));
+        let others = others.flat_map(|bucket| bucket.iter());
         let mut others: Vec<_> = others.map(|(_, index)| (*index, Miss::Host)).collect();
         others.sort_by_key(|(index, _)| *index);
         missed.extend(others);

@@ -1,0 +1,85 @@
+//! Small pieces of work by their instructions, which no neighbour changes: `make bench-check`.
+//!
+//! ```text
+//! count               compares with benches/instructions.txt; BLESS=1 writes it anew
+//! count SCENE TIMES   does one piece of work so often: what valgrind watches
+//! ```
+//! A piece is run often and rarely under valgrind's cachegrind; the difference is the work without its preparation.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a benchmark that cannot go on ends there")]
+
+use std::{
+    collections::BTreeMap,
+    env,
+    fmt::Write,
+    fs,
+    process::{Command, ExitCode},
+};
+
+use sluice_benches::{root, scenes};
+
+/// How far a count may be above the one that is kept. Ticks of the epoch fall where they like.
+const NOISE: f64 = 1.10;
+const RARELY: u64 = 50;
+const OFTEN: u64 = 450;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    if let [name, times] = &args[..] {
+        let scene = scenes().into_iter().find(|scene| scene.name == *name).expect("a scene of this name");
+        let mut work = scene.ready();
+        (0..times.parse().expect("a number")).for_each(|_: u64| work());
+        return ExitCode::SUCCESS;
+    }
+    let counted: BTreeMap<String, u64> = scenes()
+        .iter()
+        .filter(|scene| !scene.slow)
+        .map(|scene| (scene.name.clone(), count(&scene.name, scene.times)))
+        .collect();
+    let file = root().join("benches/instructions.txt");
+    if env::var_os("BLESS").is_some() {
+        let mut text =
+            String::from("# Instructions of one piece of work each; `BLESS=1 make bench-check` writes this file.\n");
+        counted.iter().for_each(|(name, count)| _ = writeln!(text, "{name} {count}"));
+        fs::write(&file, text).expect("the file is written");
+        return ExitCode::SUCCESS;
+    }
+    let text = fs::read_to_string(&file).expect("benches/instructions.txt");
+    let kept: BTreeMap<&str, u64> = text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(name, count)| Some((name, count.parse().ok()?)))
+        .collect();
+    let mut more = false;
+    for (name, now) in &counted {
+        let Some(before) = kept.get(name.as_str()) else {
+            println!("{name:32} {now:>9}  is new: BLESS=1 keeps it");
+            more = true;
+            continue;
+        };
+        let ratio = *now as f64 / (*before).max(1) as f64;
+        let verdict = if ratio > NOISE { "MORE" } else { "" };
+        more |= ratio > NOISE;
+        println!("{name:32} {now:>9}  was {before:>9}  {ratio:.3} {verdict}");
+    }
+    if more { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Instructions of one piece.
+fn count(name: &str, times: u64) -> u64 {
+    let (rarely, often) = (watch(name, RARELY), watch(name, OFTEN));
+    often.saturating_sub(rarely) / ((OFTEN - RARELY) * times)
+}
+
+fn watch(name: &str, times: u64) -> u64 {
+    let own = env::current_exe().expect("its own path");
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
+    let output =
+        valgrind.arg(own).args([name, &times.to_string()]).output().expect("valgrind (Debian: valgrind) starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} failed under valgrind:\n{said}");
+    let refs = said.lines().find_map(|line| line.split_once("I refs:").or_else(|| line.split_once("I   refs:")));
+    let (_, count) = refs.unwrap_or_else(|| panic!("valgrind counted nothing:\n{said}"));
+    count.trim().replace(',', "").parse().expect("a number")
+}
