@@ -64,7 +64,7 @@ fn a_call_that_ends_with_its_stream_was_cancelled_too() {
     let (address, seen) = watched();
     let proxy = start(&collector, "request", address);
     let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nhost: a.test\r\nx-grpc: open\r\n\r\n".to_owned());
+    client.send("GET / HTTP/1.1\r\nhost: a.test\r\nx-grpc: open\r\n\r\n");
     seen.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
     drop(client);
     seen.recv_timeout(std::time::Duration::from_secs(20)).unwrap();

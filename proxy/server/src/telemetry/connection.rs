@@ -57,7 +57,8 @@ impl ConnectionTrace {
     pub(crate) fn end(self, connection: &Connection, exchange: &Exchange) {
         let cause = connection.cause.as_ref();
         let failed = cause.filter(|cause| !WELL.contains(&cause.token));
-        if !self.place.is_sampled() && !(self.records && failed.is_some() && self.tracer.keeps()) {
+        let wanted = self.place.is_sampled() || self.records && failed.is_some() && self.tracer.keeps();
+        if !wanted {
             return;
         }
         self.tracer.visits(exchange, &self.place);

@@ -67,6 +67,7 @@ impl Collector {
     /// Nobody said where, what is said is no address, or the system gives no thread.
     pub(crate) fn start(&self, counts: Arc<Counts>) -> Result<Option<Records>, String> {
         if self.off {
+            tracing::warn!("the access log goes nowhere: `to: otlp`, and the environment wants no log records");
             return Ok(None);
         }
         let missing = "`to: otlp` needs a collector: write `telemetry.otlp`, or set OTEL_EXPORTER_OTLP_ENDPOINT";

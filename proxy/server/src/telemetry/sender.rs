@@ -66,7 +66,13 @@ pub(crate) struct Sender {
 
 enum Way {
     Grpc { channel: Channel, fields: MetadataMap },
-    Http { client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>, url: Uri, fields: HeaderMap },
+    Http(Box<Http>),
+}
+
+struct Http {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: Uri,
+    fields: HeaderMap,
 }
 
 impl Sender {
@@ -87,7 +93,8 @@ impl Sender {
             }
             OtlpProtocol::Http => {
                 let url = to.url.parse().map_err(|e| format!("{to}: {e}"))?;
-                Way::Http { client: Client::builder(TokioExecutor::new()).build(to.connector()?), url, fields }
+                let client = Client::builder(TokioExecutor::new()).build(to.connector()?);
+                Way::Http(Box::new(Http { client, url, fields }))
             }
         };
         Ok(Self { to: to.clone(), way })
@@ -101,7 +108,7 @@ impl Sender {
         let sent = async {
             match &self.way {
                 Way::Grpc { channel, fields } => self.grpc(channel, fields, request).await,
-                Way::Http { client, url, fields } => self.http(client, url, fields, request).await,
+                Way::Http(way) => self.http(way, request).await,
             }
         };
         let late = |_| Err(Failure { words: "it did not answer in time".to_owned(), passing: true });
@@ -135,13 +142,8 @@ impl Sender {
         }
     }
 
-    async fn http(
-        &self,
-        client: &Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-        url: &Uri,
-        fields: &HeaderMap,
-        request: Request,
-    ) -> Result<i64, Failure> {
+    async fn http(&self, way: &Http, request: Request) -> Result<i64, Failure> {
+        let Http { client, url, fields } = way;
         let failed = |words: String| Failure { words, passing: true };
         let body = match &request {
             Request::Metrics(message) => message.encode_to_vec(),
