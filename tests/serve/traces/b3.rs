@@ -136,5 +136,5 @@ fn the_environment_says_which_of_them_are_spoken() {
     // W3C's field is not ours then.
     assert_eq!(at_origin.header("traceparent"), format!("00-{TRACE}-{PARENT}-00"));
     assert_eq!(at_origin.header("baggage"), "k=v");
-    assert_eq!(rig.end(of_caller, 7).len(), 6);
+    assert_eq!(rig.end(of_caller, 7).len(), 7);
 }
