@@ -9,7 +9,7 @@ mod rotel;
 pub mod wire;
 
 pub use client::Client;
-pub use collector::{Collector, attribute};
+pub use collector::{Collector, attribute, text, value};
 pub use grpc::GrpcServer;
 pub use origin::{Origin, Reply};
 pub use proxy::{Proxy, chain_yaml, fixture, go_fixture, root};

@@ -1,8 +1,11 @@
 //! Traces: what a collector sees of requests and of swaps.
 
+mod b3;
+mod calls;
 mod export;
 mod sampling;
 mod swap;
+mod tcp;
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 
@@ -43,8 +46,11 @@ fn a_request_is_a_tree_of_spans() {
     let tag = fixture("tag");
     let chain = [("a", tag.as_str(), "config: a"), ("b", tag.as_str(), "config: b")];
     let mut proxy = Proxy::start(&chain_yaml(&chain, Some(origin.address), &telemetry(&collector, "")));
-    let answer =
-        proxy.client().request("GET /some/path?q=1", &[&from_caller("01"), "tracestate: v=1", "baggage: k=v"], "");
+    let answer = proxy.client().request(
+        "GET /some/path?q=1&sig=secret",
+        &[&from_caller("01"), "tracestate: v=1", "baggage: k=v"],
+        "",
+    );
     assert_eq!(answer.status(), 200);
     let at_origin = origin.request();
     proxy.signal("TERM");
@@ -57,6 +63,7 @@ fn a_request_is_a_tree_of_spans() {
         ("http.request.method", "GET"),
         ("http.route", "/*"),
         ("url.path", "/some/path"),
+        ("url.query", "q=1&sig=REDACTED"),
         ("url.scheme", "http"),
         ("http.response.status_code", "200"),
         ("network.protocol.version", "1.1"),

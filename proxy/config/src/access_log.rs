@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::{
     access_format::Format,
-    declare::section,
+    declare::{choice, section},
     node::Node,
-    plan::{self, Redact},
+    plan::{self, AccessTo, Redact},
     reader::Cx,
     scalar::{FilePath, Text},
     shape::{List, Shape},
@@ -42,6 +42,8 @@ const HEADERS: &[&str] =
 section! {
     /// The access log
     AccessParts {
+        /// Which way it goes.
+        to: AccessTo = "path",
         /// `stdout`, or a file, which is opened again at SIGUSR1.
         path: FilePath = "stdout",
         /// How a line looks.
@@ -61,12 +63,17 @@ section! {
     }
 }
 
+choice!(AccessTo {
+    "path" => AccessTo::Path, "Lines to standard output or a file.";
+    "otlp" => AccessTo::Otlp, "Log records to the collector of `telemetry.otlp`.";
+});
+
 /// `off`, or where and how.
 pub(crate) struct Access(pub(crate) Option<plan::AccessLog>);
 
 impl Shape for Access {
     fn title() -> String {
-        "`off`, or `{ path, format, redact }`".into()
+        "`off`, or `{ to, path, format, redact }`".into()
     }
     fn schema() -> Value {
         json!({ "anyOf": [off(), AccessParts::schema()] })
@@ -82,9 +89,20 @@ impl Shape for Access {
         let stdout = node.get("path").is_none_or(|path| path.text() == Some("stdout"));
         let parts = AccessParts::read(node, cx)?;
         let at = parts.at;
+        if let (AccessTo::Otlp, Some(path)) = (parts.to, node.get("path")) {
+            return cx.error(path.at, "`path` is only for `to: path`", "leave one of the two out");
+        }
         let path = (!stdout).then_some(parts.path.0);
         let redact = Redact { query: parts.redact.query.0, headers: parts.redact.headers.0 };
-        Some(Self(Some(plan::AccessLog { path, format: parts.format.0, redact, at })))
+        Some(Self(Some(plan::AccessLog { to: parts.to, path, format: parts.format.0, redact, at })))
+    }
+}
+
+impl Redact {
+    /// What is left out where nobody says otherwise.
+    pub fn standard() -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self { query: owned(QUERY), headers: owned(HEADERS) }
     }
 }
 

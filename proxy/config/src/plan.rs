@@ -8,9 +8,9 @@ mod traces;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use limits::{Cache, Guests, Limits, Server, Shared};
-pub use logs::{AccessFormat, AccessLog, Field, Log, LogModule, Piece, Redact};
+pub use logs::{AccessFormat, AccessLog, AccessTo, Field, Log, LogModule, Piece, Redact};
 pub use reload::{AfterDrain, Reload, Rollback};
-pub use traces::{IpNet, Otlp, OtlpCompression, OtlpProtocol, Sampling};
+pub use traces::{B3, IpNet, Metrics, Otlp, OtlpCompression, OtlpProtocol, Sampling};
 
 /// Where a value stands in the configuration text; line and column start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -400,12 +400,16 @@ pub struct Telemetry {
     pub log: Log,
     /// What traces call this proxy; `None` leaves it to the environment.
     pub service: Option<String>,
-    /// Where traces are sent; `None` leaves it to the environment.
+    /// Where traces are sent, and the access log if it goes that way; `None` leaves it to the environment.
     pub otlp: Option<Otlp>,
+    /// Where metrics are sent; `None` leaves it to the environment.
+    pub metrics: Option<Metrics>,
     /// Which requests are traced; `None` leaves it to the environment.
     pub sampling: Option<Sampling>,
     /// Peers whose trace context is taken over.
     pub trust: Vec<IpNet>,
+    /// Whether B3 stands beside it; `None` leaves it to the environment.
+    pub b3: Option<B3>,
     /// The access log; `None` when the file says `access_log: off`.
     pub access_log: Option<AccessLog>,
 }

@@ -1,4 +1,4 @@
-//! `telemetry:`: logs, traces and the access log.
+//! `telemetry:`: logs, traces, metrics and the access log.
 
 use serde_json::{Value, json};
 
@@ -7,24 +7,28 @@ use crate::{
     declare::{choice, section},
     log::Log,
     node::Node,
-    plan::{self, LogFormat, LogLevel},
+    plan::{self, B3, LogFormat, LogLevel},
     scalar::Text,
-    traces::{Otlp, Sampling, Trust},
+    traces::{Metrics, Otlp, Sampling, Trust},
 };
 
 section! {
-    /// Logs, traces and the access log
+    /// Logs, traces, metrics and the access log
     Telemetry {
         /// The proxy's own log, on standard error.
         log: Log = "{}",
-        /// What traces call this proxy (`service.name`); absent: `OTEL_SERVICE_NAME`, or `sluice`.
+        /// What traces and metrics call this proxy (`service.name`); absent: `OTEL_SERVICE_NAME`, or `sluice`.
         service: Option<Text>,
-        /// Where traces are sent; absent: `OTEL_EXPORTER_OTLP_ENDPOINT`, or nowhere.
+        /// Where traces are sent, and the access log if it goes that way; absent: `OTEL_EXPORTER_OTLP_ENDPOINT`, or nowhere.
         otlp: Option<Otlp>,
+        /// Where metrics are sent; absent: `OTEL_EXPORTER_OTLP_ENDPOINT`, or nowhere.
+        metrics: Option<Metrics>,
         /// Which requests are traced; absent: as `OTEL_TRACES_SAMPLER` says, or all.
         sampling: Option<Sampling>,
         /// Whose `traceparent` is taken over, with its decision; that of others is only linked to.
         trust: Trust = "private",
+        /// B3 beside `traceparent`, read and written; absent: as `OTEL_PROPAGATORS` says, or `off`.
+        b3: Option<B3>,
         /// One line for each request: `off`, or where and how.
         access_log: Access = "{}",
     }
@@ -36,6 +40,12 @@ choice!(LogLevel {
     "info" => LogLevel::Info, "What an operator wants to know.";
     "warn" => LogLevel::Warn, "What should not be so.";
     "error" => LogLevel::Error, "What failed.";
+});
+
+choice!(B3 {
+    "off" => B3::Off, "Not at all.";
+    "single" => B3::Single, "Written as the one field `b3`.";
+    "multi" => B3::Multi, "Written as the fields `x-b3-*`.";
 });
 
 choice!(LogFormat {
@@ -59,8 +69,10 @@ impl Telemetry {
             log: self.log.plan(),
             service: self.service.map(|service| service.0),
             otlp: self.otlp.map(Otlp::plan),
+            metrics: self.metrics.map(Metrics::plan),
             sampling: self.sampling.map(Sampling::plan),
             trust: self.trust.plan(),
+            b3: self.b3,
             access_log: self.access_log.0,
         }
     }

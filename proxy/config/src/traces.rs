@@ -1,4 +1,4 @@
-//! The part of `telemetry:` that is about traces: where they go, which requests are in them, whose word counts.
+//! The part of `telemetry:` that is about traces and metrics: where they go, which requests are in them, whose word counts.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     payload::EnvValue,
     plan::{self, IpNet, OtlpCompression, OtlpProtocol},
     reader::Cx,
-    scalar::{Int, Share},
+    scalar::{FilePath, Int, Share},
     shape::{List, Map, Shape},
     units::Time,
 };
@@ -27,6 +27,28 @@ section! {
         timeout: Time<1, 60_000> = "10s",
         /// How requests are packed.
         compression: OtlpCompression = "none",
+        /// PEM file with the certificates that a collector with TLS is known by; those of the system when absent.
+        ca: Option<FilePath>,
+    }
+}
+
+section! {
+    /// Where metrics are sent
+    Metrics {
+        /// URL of the collector: `http://HOST:4317` for gRPC, `http://HOST:4318` for HTTP; `https` is TLS.
+        endpoint: Url,
+        /// How OTLP travels.
+        protocol: OtlpProtocol = "grpc",
+        /// Fields of each request, such as a key; `{ file: PATH }` reads a secret.
+        headers: Map<Header, HeaderSecret>,
+        /// How often they are sent; absent: as `OTEL_METRIC_EXPORT_INTERVAL` says, or each minute.
+        interval: Option<Time<100, 3_600_000>>,
+        /// How long one request may take.
+        timeout: Time<1, 60_000> = "10s",
+        /// How requests are packed.
+        compression: OtlpCompression = "none",
+        /// PEM file with the certificates that a collector with TLS is known by; those of the system when absent.
+        ca: Option<FilePath>,
     }
 }
 
@@ -152,7 +174,16 @@ impl Otlp {
             headers: self.headers.0.into_iter().map(|(name, _, value)| (name.0, value.0)).collect(),
             timeout: self.timeout.0,
             compression: self.compression,
+            ca: self.ca.map(|path| path.0),
         }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn plan(self) -> plan::Metrics {
+        let Self { at, endpoint, protocol, headers, interval, timeout, compression, ca } = self;
+        let otlp = Otlp { at, endpoint, protocol, headers, timeout, compression, ca }.plan();
+        plan::Metrics { otlp, interval: interval.map(|time| time.0) }
     }
 }
 

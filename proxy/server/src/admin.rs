@@ -11,7 +11,6 @@ mod door;
 mod explain;
 mod guard;
 mod levels;
-mod metrics;
 mod orders;
 mod pages;
 mod routes;

@@ -97,12 +97,12 @@ impl Callouts {
     pub(crate) async fn send(&self, mut callout: Callout, done: Done) {
         let (filter, upstream) = (callout.filter.clone(), callout.upstream.clone());
         let name = method::known(&callout.method);
-        let span = self.span(callout.trace, &mut callout.headers, || CalloutSpan {
+        let mut span = self.span(callout.trace, &mut callout.headers, || CalloutSpan {
             name: name.to_owned(),
             filter: filter.clone(),
             upstream: upstream.clone(),
         });
-        let outcome = match tokio::time::timeout(callout.timeout, self.call(callout)).await {
+        let outcome = match tokio::time::timeout(callout.timeout, self.call(callout, &mut span)).await {
             Ok(outcome) => outcome,
             Err(_) => Err("timeout".to_owned()),
         };
@@ -116,11 +116,14 @@ impl Callouts {
         done(outcome);
     }
 
-    async fn call(&self, callout: Callout) -> CalloutOutcome {
+    async fn call(&self, callout: Callout, span: &mut Option<CalloutTrace>) -> CalloutOutcome {
         let endpoint = match self.target(&callout.upstream)? {
             Target::Echo => return answer_of_echo(&callout),
             Target::Endpoint(endpoint) => endpoint,
         };
+        if let Some(span) = span {
+            span.asks(endpoint.host_and_port());
+        }
         let request = request(callout, endpoint.scheme())?;
         let response = endpoint.http_client().request(request).await.map_err(|e| words(&e))?;
         let (head, mut body) = response.into_parts();

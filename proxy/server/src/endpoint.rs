@@ -136,6 +136,11 @@ impl Endpoint {
         authority(&self.host, self.port)
     }
 
+    /// Host and port, as they are configured.
+    pub(crate) fn host_and_port(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
     /// What its name means; only the first is used.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.addresses.read().clone()

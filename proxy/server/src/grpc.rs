@@ -26,7 +26,7 @@ use tokio::{
 use crate::{
     callout::{Callouts, Target},
     dial::{BoxError, words},
-    telemetry::{CalloutSpan, CalloutStatus},
+    telemetry::{CalloutSpan, CalloutStatus, CalloutTrace},
 };
 
 /// Largest message that is read for a filter, bytes.
@@ -60,13 +60,13 @@ pub(crate) fn open(callouts: Arc<Callouts>, mut call: GrpcCall, mut events: Grpc
     let task = tokio::spawn(async move {
         let timeout = call.timeout;
         let (filter, upstream, path) = (call.filter.clone(), call.upstream.clone(), call.path.clone());
-        let span = callouts.span(call.trace, &mut call.metadata, || CalloutSpan {
+        let mut span = callouts.span(call.trace, &mut call.metadata, || CalloutSpan {
             name: path.trim_start_matches('/').to_owned(),
             filter: filter.clone(),
             upstream: upstream.clone(),
         });
         let end = {
-            let run = within(timeout, exchange(&callouts, call, messages, &mut events));
+            let run = within(timeout, exchange(&callouts, call, messages, &mut events, &mut span));
             tokio::pin!(run);
             tokio::select! {
                 end = &mut run => end,
@@ -99,12 +99,21 @@ async fn within(limit: Option<Duration>, exchange: impl Future<Output = End>) ->
     }
 }
 
-async fn exchange(callouts: &Callouts, call: GrpcCall, messages: Messages, events: &mut GrpcEvents) -> End {
+async fn exchange(
+    callouts: &Callouts,
+    call: GrpcCall,
+    messages: Messages,
+    events: &mut GrpcEvents,
+    span: &mut Option<CalloutTrace>,
+) -> End {
     let endpoint = match callouts.target(&call.upstream) {
         Ok(Target::Endpoint(endpoint)) => endpoint,
         Ok(Target::Echo) => return (UNIMPLEMENTED, "the builtin echo speaks no gRPC".into()),
         Err(why) => return (UNAVAILABLE, why),
     };
+    if let Some(span) = span {
+        span.asks(endpoint.host_and_port());
+    }
     let request = match request(call, endpoint.scheme(), &endpoint.authority(), messages) {
         Ok(request) => request,
         Err(why) => return (INTERNAL, why),

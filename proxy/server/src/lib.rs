@@ -28,6 +28,7 @@ mod live;
 mod load;
 mod logging;
 mod method;
+mod metrics;
 mod normalize;
 mod outside;
 mod precompile;

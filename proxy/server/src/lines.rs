@@ -88,7 +88,7 @@ impl Lines {
         let _ = wait.recv_timeout(LAST);
     }
 
-    pub(crate) fn counts(&self) -> &Counts {
+    pub(crate) fn counts(&self) -> &Arc<Counts> {
         &self.counts
     }
 

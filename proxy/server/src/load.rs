@@ -113,12 +113,10 @@ impl RunError {
         }
     }
 
-    /// The file of the access log, which cannot be opened.
-    pub(crate) fn access_log(file: &Path, plan: &Plan, error: &std::io::Error) -> Self {
-        let log = plan.telemetry.access_log.as_ref();
-        let path = log.and_then(|log| log.path.as_ref()).map(|path| format!(" {}", path.display())).unwrap_or_default();
-        let at = log.map_or_else(Position::default, |log| log.at);
-        Self::setup(file, at, format!("telemetry.access_log:{path} cannot be opened: {error}"))
+    /// The access log, which cannot go where it is to go.
+    pub(crate) fn access_log(file: &Path, plan: &Plan, why: &str) -> Self {
+        let at = plan.telemetry.access_log.as_ref().map_or_else(Position::default, |log| log.at);
+        Self::setup(file, at, format!("telemetry.access_log: {why}"))
     }
 
     pub(crate) fn upstream(file: &Path, upstream: &plan::Upstream, error: &UpstreamError) -> Self {

@@ -240,7 +240,7 @@ impl ProxyHttp for Proxy {
         traffic::end(&self.traffic, session, ctx);
         self.log.write(session, ctx, error);
         if let Some(trace) = ctx.trace.take() {
-            trace.end(session, ctx);
+            trace.end(session, ctx, &self.log);
         }
     }
 

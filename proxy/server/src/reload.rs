@@ -279,13 +279,14 @@ impl Reloader {
         };
         let (server, started) = (&plan.server, &self.started.server);
         let address = |p: &Plan| p.admin.as_ref().map(|admin| admin.address);
-        let traces = |p: &Plan| (p.telemetry.otlp.clone(), p.telemetry.sampling);
+        let traces = |p: &Plan| (p.telemetry.otlp.clone(), p.telemetry.sampling, p.telemetry.b3);
         let watch = |p: &Plan| (p.reload.watch, p.reload.debounce, p.reload.poll);
         let stays = [
             ("listeners", sockets(plan) != sockets(&self.started)),
             ("admin", address(plan) != address(&self.started)),
             ("telemetry.log.format", plan.telemetry.log.format != self.started.telemetry.log.format),
-            ("telemetry.otlp or sampling", traces(plan) != traces(&self.started)),
+            ("telemetry.otlp, sampling or b3", traces(plan) != traces(&self.started)),
+            ("telemetry.metrics", plan.telemetry.metrics != self.started.telemetry.metrics),
             ("reload.watch, debounce or poll", watch(plan) != watch(&self.started)),
             ("server.workers", server.workers != started.workers),
             ("server.guests", server.guests != started.guests),

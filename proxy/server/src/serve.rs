@@ -16,7 +16,7 @@ use pingora_core::{
 };
 use pingora_proxy::http_proxy_service_with_name;
 use sluice_config::{
-    Plan,
+    Plan, Position,
     plan::{self, Listener},
 };
 use sluice_host::Host;
@@ -37,7 +37,7 @@ use crate::{
     proxy::Proxy,
     reload::{self, Ask, Cause, Files, Loader, Pins, Reloader},
     tcp::{Bound, TcpProxy},
-    telemetry::Tracing,
+    telemetry::{Collector, Exports, MetricsPush, Tracing},
     watch::Waker,
 };
 
@@ -64,11 +64,15 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     reload::compile_behind();
     let machine = machine(logging.clone(), file)?;
     let host = Host::new(limits::host(&plan.server, file)?, machine.clone()).map(Arc::new).map_err(RunError::Host)?;
-    let log = AccessLog::start().map_err(|e| no_thread(file, &e))?;
+    let collector = Collector::new(&plan.telemetry);
+    let collector = collector.map_err(|e| RunError::setup(file, Position::default(), e))?;
+    let log = AccessLog::start(collector).map_err(|e| no_thread(file, &e))?;
     let status = Arc::new(Status::new(host.clone(), log.clone(), logging));
     let tracing = Tracing::start(&plan.telemetry, file)?;
     status.events.trace_with(tracing.clone());
     machine.callouts().trace_with(tracing.clone());
+    let metrics = MetricsPush::start(&plan.telemetry, file, &status)?;
+    let exports = Exports { tracing: tracing.clone(), metrics, log: log.clone() };
     if let Some(listener) = &plan.admin {
         admin::start(listener, file, status.clone())?;
     }
@@ -80,7 +84,7 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let live = Arc::new(Live::new(serving.site.clone()));
     let claims = claims(&plan, file)?;
     let certificates = Arc::new(Certificates::new(&serving.plan, &serving.keys));
-    let proxy = Proxy { live: live.clone(), log: log.clone(), tracing: tracing.clone(), traffic };
+    let proxy = Proxy { live: live.clone(), log: log.clone(), tracing, traffic };
     let server = server(&plan, &claims, &certificates, file, workers, &proxy)?;
     let reloader = Reloader::new(loader, serving, files, live.clone(), certificates, status.clone());
     let reloader = reloader.map_err(|e| no_thread(file, &e))?;
@@ -96,10 +100,9 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let name = file.display().to_string();
     let ready = status.clone();
     spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name, &ready))?;
-    let watch = Signals { status, grace, log: log.clone(), tracing: tracing.clone() };
+    let watch = Signals { status, grace, exports: exports.clone() };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
-    log.lines().flush();
-    tracing.end();
+    exports.end();
     Ok(())
 }
 
@@ -122,7 +125,7 @@ pub(crate) fn spawn(file: &Path, name: &str, run: impl FnOnce() + Send + 'static
 }
 
 pub(crate) fn no_thread(file: &Path, error: &std::io::Error) -> RunError {
-    RunError::setup(file, sluice_config::Position::default(), format!("cannot start a thread: {error}"))
+    RunError::setup(file, Position::default(), format!("cannot start a thread: {error}"))
 }
 
 /// Claims every address before anything is started.
@@ -262,8 +265,7 @@ fn resolve_for_ever(live: &Live) {
 struct Signals {
     status: Arc<Status>,
     grace: Duration,
-    log: AccessLog,
-    tracing: Tracing,
+    exports: Exports,
 }
 
 #[async_trait]
@@ -279,15 +281,15 @@ impl ShutdownSignalWatch for Signals {
         }
         tracing::info!(in_flight = in_flight(), "stopping: no new connections, requests in flight may finish");
         if !self.status.stopping.swap(true, Ordering::SeqCst) {
-            let (grace, log, tracing) = (self.grace, self.log.clone(), self.tracing.clone());
+            let (grace, exports) = (self.grace, self.exports.clone());
             // Pingora would sleep through the whole grace period even when nothing is left to wait for.
-            let _ = thread::Builder::new().name("sluice-drain".into()).spawn(move || drain(grace, &log, &tracing));
+            let _ = thread::Builder::new().name("sluice-drain".into()).spawn(move || drain(grace, &exports));
         }
         ShutdownSignal::GracefulTerminate
     }
 }
 
-fn drain(grace: Duration, log: &AccessLog, tracing: &Tracing) {
+fn drain(grace: Duration, exports: &Exports) {
     let began = Instant::now();
     // A moment for connections that were accepted just now to become requests.
     thread::sleep(Duration::from_millis(100));
@@ -298,8 +300,7 @@ fn drain(grace: Duration, log: &AccessLog, tracing: &Tracing) {
     if left > 0 {
         tracing::warn!(left, "the grace period is over; the requests that are left are cut");
     }
-    log.lines().flush();
-    tracing.end();
+    exports.end();
     tracing::info!("stopped");
     std::process::exit(0);
 }

@@ -24,6 +24,7 @@ use crate::{
     proxy::Proxy,
     pump::{Pump, Woken},
     site::{Site, TcpRoute},
+    telemetry::ConnectionTrace,
     tls_facts,
     upstream::Kind,
 };
@@ -78,10 +79,16 @@ impl ServerApp for TcpProxy {
             tracing::warn!(listener = ?facts.destination, "no TCP listener of the configuration has this address any more");
             return None;
         };
-        let mut record = Connection::new(&route.facts, facts.source, facts.started, site.generation);
+        let trace = self.proxy.tracing.connection();
+        let mut record = Connection::new(&route.facts, &facts, site.generation);
+        record.place = trace.as_ref().map(|trace| trace.context().clone());
         let mut message = Message::new(facts);
         message.facts.route = Some(route.facts.clone());
+        message.facts.trace = trace.as_ref().map(ConnectionTrace::place);
         let mut exchange = route.chain.connect(Box::new(message));
+        if trace.as_ref().is_some_and(ConnectionTrace::records) {
+            exchange.record();
+        }
         let cause = tokio::select! {
             cause = serve(stream, &route, &mut exchange, &mut record) => cause,
             () = site.cut.done() => Some(Cause::drained()),
@@ -89,6 +96,9 @@ impl ServerApp for TcpProxy {
         exchange.finish();
         record.cause = cause;
         self.proxy.log.connection(&record, &exchange);
+        if let Some(trace) = trace {
+            trace.end(&record, &exchange);
+        }
         None
     }
 }
@@ -245,18 +255,15 @@ fn ended(step: Step) -> Result<(), Cause> {
 
 /// What the log of one connection needs beside the chain.
 impl Connection {
-    fn new(
-        facts: &Arc<sluice_host::RouteFacts>,
-        client: Option<SocketAddr>,
-        began_wall: Duration,
-        generation: u64,
-    ) -> Self {
+    fn new(route: &Arc<sluice_host::RouteFacts>, facts: &ExchangeFacts, generation: u64) -> Self {
         Self {
-            route: facts.clone(),
-            client,
+            route: route.clone(),
+            client: facts.source,
+            listener: facts.destination,
             began: Instant::now(),
-            began_wall,
+            began_wall: facts.started,
             generation,
+            place: None,
             upstream: None,
             tries: 0,
             received: 0,

@@ -1,16 +1,24 @@
-//! Traces by OpenTelemetry: off unless the configuration or the environment says where they go.
+//! Traces, metrics and log records by OpenTelemetry: off unless the configuration or the environment says where they go.
 //!
 //! Spans are made when what they tell of is over, from what was noted on the way: whether anybody will read them is
 //! settled by then, and what nobody reads was never more than two numbers.
 
+mod b3;
 mod callout;
+mod connection;
 mod destination;
+mod ending;
+mod exporter;
 mod propagate;
+mod push;
 mod queue;
+mod records;
 mod request;
 mod sampling;
+mod sender;
 mod span;
 mod swap;
+mod transport;
 mod visits;
 
 use std::{
@@ -21,6 +29,7 @@ use std::{
 };
 
 use opentelemetry::{KeyValue, trace::SpanContext};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_sdk::{
     Resource,
     trace::{IdGenerator as _, RandomIdGenerator},
@@ -32,14 +41,17 @@ use sluice_config::{
 
 pub(crate) use self::{
     callout::{CalloutTrace, Status as CalloutStatus, What as CalloutSpan},
+    connection::ConnectionTrace,
     propagate::read as sender,
+    push::{MetricsPush, Pushes},
     queue::Counts,
+    records::{Collector, Records},
     request::Trace,
 };
-use self::{queue::Queue, sampling::Sampler, span::Span};
-use crate::load::RunError;
+use self::{destination::Signal, propagate::Propagation, queue::Queue, sampling::Sampler, span::Span};
+use crate::{access_log::AccessLog, load::RunError};
 
-/// How long the end of the process waits for spans that are still to be sent.
+/// How long the end of the process waits for what is still to be sent.
 const LAST: Duration = Duration::from_secs(2);
 
 /// Where spans are made; cheap to clone. Empty when nothing is traced.
@@ -51,6 +63,7 @@ struct Tracer {
     queue: Queue,
     sampler: Sampler,
     ids: RandomIdGenerator,
+    propagation: Propagation,
     /// Peers whose trace context is taken over.
     trust: Vec<IpNet>,
     began: Instant,
@@ -65,7 +78,7 @@ impl Tracing {
     /// [`RunError::Setup`] for an address that is none, and when the system gives no thread.
     pub(crate) fn start(telemetry: &plan::Telemetry, file: &Path) -> Result<Self, RunError> {
         let fail = |what: String| RunError::setup(file, Position::default(), format!("telemetry.otlp: {what}"));
-        let destination = destination::destination(telemetry.otlp.as_ref()).map_err(fail)?;
+        let destination = destination::destination(Signal::Traces, telemetry.otlp.as_ref()).map_err(fail)?;
         let Some(destination) = destination else { return Ok(Self::default()) };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -79,6 +92,7 @@ impl Tracing {
             queue,
             sampler: Sampler::new(telemetry.sampling),
             ids: RandomIdGenerator::default(),
+            propagation: Propagation::new(telemetry.b3),
             trust: telemetry.trust.clone(),
             began: Instant::now(),
             _runtime: runtime,
@@ -140,4 +154,35 @@ fn resource(telemetry: &plan::Telemetry) -> Resource {
         KeyValue::new("process.pid", i64::from(std::process::id())),
     ];
     resource.with_attributes(more).build()
+}
+
+/// What sends.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope {
+        name: "sluice".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..InstrumentationScope::default()
+    }
+}
+
+/// All that is sent, at the end of the process.
+#[derive(Clone)]
+pub(crate) struct Exports {
+    pub(crate) tracing: Tracing,
+    pub(crate) metrics: MetricsPush,
+    pub(crate) log: AccessLog,
+}
+
+impl Exports {
+    /// Writes and sends what is left, for three seconds at most.
+    pub(crate) fn end(&self) {
+        self.log.lines().flush();
+        let until = Instant::now() + LAST;
+        // All of them beside each other.
+        self.metrics.tell();
+        self.log.tell();
+        self.tracing.end();
+        self.metrics.wait(until);
+        self.log.wait(until);
+    }
 }

@@ -5,10 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span};
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    trace::v1::{Span, span::SpanKind},
+};
 use prost::Message as _;
 use tempfile::TempDir;
 
+use super::{PARENT, TRACE, from_caller, hex, of_caller};
 use crate::harness::{Client, Collector, Origin, Proxy, Reply, Rotel, attribute, chain_yaml, fixture};
 
 #[test]
@@ -89,6 +93,78 @@ fn a_real_collector_takes_them_by_both_ways() {
         );
         end.wait_for("the start", |span| span.name == "sluice.start", 1);
     }
+}
+
+#[test]
+fn a_request_through_two_filters_with_a_callout_is_a_tree_behind_a_real_collector() {
+    let end = Collector::start();
+    let rotel = Rotel::start(end.address);
+    let (origin, auth) = (Origin::start(|_| Reply::ok("x")), Origin::start(|_| Reply::ok("yes")));
+    let (tag, callout) = (fixture("tag"), fixture("callout"));
+    let chain = [
+        ("t", tag.as_str(), "config: t"),
+        ("c", callout.as_str(), "config: \"auth 5000\", capabilities: { callouts: [auth] }"),
+    ];
+    let extra = format!("telemetry: {{ service: edge, otlp: {{ endpoint: \"http://{}\" }} }}\n", rotel.grpc);
+    let upstream = format!("upstreams:\n  auth: {{ endpoints: [\"{}\"] }}\n", auth.address);
+    let yaml = chain_yaml(&chain, Some(origin.address), &extra).replace("upstreams:\n", &upstream);
+    let mut proxy = Proxy::start(&yaml);
+    let head = [from_caller("01"), "x-call-at: request_headers".to_owned(), "user-agent: ua".to_owned()];
+    let answer = proxy.client().request("POST /a?token=secret&q=1", &head.each_ref().map(String::as_str), "body");
+    assert_eq!(answer.status(), 200);
+    proxy.signal("TERM");
+    proxy.wait();
+    let spans = end.wait_for("the server's span", |span| of_caller(span) && span.kind() == SpanKind::Server, 1);
+    let server = &spans[0];
+    assert_eq!((server.name.as_str(), hex(&server.parent_span_id).as_str()), ("POST /*", PARENT));
+    for (name, value) in [
+        ("http.request.method", "POST"),
+        ("http.route", "/*"),
+        ("http.response.status_code", "200"),
+        ("url.path", "/a"),
+        ("url.query", "token=REDACTED&q=1"),
+        ("url.scheme", "http"),
+        ("network.protocol.version", "1.1"),
+        ("client.address", "127.0.0.1"),
+        ("user_agent.original", "ua"),
+        ("sluice.generation", "1"),
+    ] {
+        assert_eq!(attribute(server, name), value, "{name}");
+    }
+    let below = |parent: &Span, what: &str, name: &str, kind: SpanKind| {
+        let wanted = |span: &Span| span.parent_span_id == parent.span_id && span.name == name && span.kind() == kind;
+        let mut found = end.wait_for(what, wanted, 1);
+        assert_eq!(found.len(), 1, "{what}: {found:#?}");
+        let span = found.remove(0);
+        assert_eq!(span.trace_id, server.trace_id);
+        span
+    };
+    for (filter, outcome) in [("t", "continued"), ("c", "paused")] {
+        let visit = below(server, "a visit", &format!("{filter} request_headers"), SpanKind::Internal);
+        assert_eq!(
+            (attribute(&visit, "sluice.filter"), attribute(&visit, "sluice.outcome")),
+            (filter.into(), outcome.into())
+        );
+        assert!(attribute(&visit, "sluice.cpu_us").parse::<f64>().unwrap() > 0.0);
+        assert!(attribute(&visit, "sluice.digest").starts_with("sha256:"));
+        if filter == "c" {
+            let call = below(&visit, "the callout", "POST", SpanKind::Client);
+            for (name, value) in [
+                ("sluice.filter", "c"),
+                ("sluice.upstream", "auth"),
+                ("server.address", "127.0.0.1"),
+                ("server.port", auth.address.port().to_string().as_str()),
+                ("http.response.status_code", "200"),
+            ] {
+                assert_eq!(attribute(&call, name), value, "{name}");
+            }
+            assert_eq!(auth.request().header("traceparent"), format!("00-{TRACE}-{}-01", hex(&call.span_id)));
+        }
+    }
+    below(server, "the answer of the callout", "c callout", SpanKind::Internal);
+    let attempt = below(server, "the attempt", "POST", SpanKind::Client);
+    assert_eq!(attribute(&attempt, "server.port"), origin.address.port().to_string());
+    assert_eq!(attribute(&attempt, "sluice.upstream"), "up");
 }
 
 #[test]

@@ -61,6 +61,8 @@ impl LogModule {
 /// The access log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {
+    /// Which way its lines go.
+    pub to: AccessTo,
     /// `None` is standard output.
     pub path: Option<PathBuf>,
     /// How a line looks.
@@ -69,6 +71,15 @@ pub struct AccessLog {
     pub redact: Redact,
     /// Where it stands.
     pub at: Position,
+}
+
+/// Which way the access log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessTo {
+    /// Lines to standard output or a file.
+    Path,
+    /// Log records to the collector.
+    Otlp,
 }
 
 /// How a line of the access log looks.

@@ -1,10 +1,10 @@
-//! Where traces go and which requests are in them.
+//! Where traces and metrics go, which requests are in traces, and what else tells of a trace.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 pub use ipnet::IpNet;
 
-/// Where traces are sent.
+/// Where something is sent by OTLP.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Otlp {
     /// URL of the collector.
@@ -17,6 +17,39 @@ pub struct Otlp {
     pub timeout: Duration,
     /// How requests are packed.
     pub compression: OtlpCompression,
+    /// The certificates that a collector with TLS is known by; `None` trusts those of the system.
+    pub ca: Option<PathBuf>,
+}
+
+/// Where metrics are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// The collector.
+    pub otlp: Otlp,
+    /// How often; `None` leaves it to the environment.
+    pub interval: Option<Duration>,
+}
+
+/// Whether B3 stands beside the W3C trace context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum B3 {
+    /// Neither read nor written.
+    Off,
+    /// Read; written as one field, `b3`.
+    Single,
+    /// Read; written as a field for each part, `x-b3-*`.
+    Multi,
+}
+
+impl B3 {
+    /// What the configuration calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Single => "single",
+            Self::Multi => "multi",
+        }
+    }
 }
 
 /// Neither passwords in the URL nor values of fields are shown.

@@ -121,6 +121,23 @@ reload: { watch: true, debounce: 100ms, drain: 30s }
 }
 
 #[test]
+fn metrics_and_the_access_log_go_to_a_collector() {
+    let text = format!(
+        "{BASE}telemetry: {{ b3: multi, otlp: {{ endpoint: \"https://c:4317\", ca: ca.pem }}, access_log: {{ to: otlp }}, \
+         metrics: {{ endpoint: \"http://m:4318\", protocol: http, headers: {{ X-Key: k }}, interval: 15s }} }}\n"
+    );
+    let telemetry = read(&text).unwrap_or_else(|errors| panic!("{errors}")).telemetry;
+    assert_eq!(telemetry.b3, Some(B3::Multi));
+    assert_eq!(telemetry.otlp.unwrap().ca, Some("/etc/sluice/ca.pem".into()));
+    assert_eq!(telemetry.access_log.unwrap().to, AccessTo::Otlp);
+    let metrics = telemetry.metrics.unwrap();
+    assert_eq!((metrics.otlp.endpoint.as_str(), metrics.otlp.headers["x-key"].as_str()), ("http://m:4318", "k"));
+    assert_eq!((metrics.otlp.protocol, metrics.interval), (OtlpProtocol::Http, Some(Duration::from_secs(15))));
+    let silent = read(&format!("{BASE}telemetry: {{ metrics: {{ endpoint: \"http://m:4318\" }} }}\n")).unwrap();
+    assert_eq!(silent.telemetry.metrics.unwrap().interval, None);
+}
+
+#[test]
 fn traces_have_a_place_a_share_and_those_who_are_believed() {
     let text = format!(
         "{BASE}telemetry: {{ service: edge, otlp: {{ endpoint: \"https://c:4318\", protocol: http, headers: {{ X-Key: k }}, timeout: 1s, compression: gzip }}, \
@@ -134,6 +151,7 @@ fn traces_have_a_place_a_share_and_those_who_are_believed() {
     assert_eq!(telemetry.sampling, Some(Sampling { ratio: 0.1, per_second: Some(20), errors: false }));
     assert_eq!(telemetry.trust, ["10.1.0.0/16".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(telemetry.service.as_deref(), Some("edge"));
+    assert_eq!((telemetry.metrics, telemetry.b3), (None, None));
     assert_eq!(read(&format!("{BASE}telemetry: {{ trust: none }}\n")).unwrap().telemetry.trust, []);
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use opentelemetry::trace::SpanContext;
 use sluice_config::plan::Field;
 use sluice_host::{Exchange, RouteFacts};
 
@@ -19,9 +20,13 @@ use crate::cause::Cause;
 pub(crate) struct Connection {
     pub(crate) route: Arc<RouteFacts>,
     pub(crate) client: Option<SocketAddr>,
+    /// Where it was taken.
+    pub(crate) listener: Option<SocketAddr>,
     pub(crate) began: Instant,
     pub(crate) began_wall: Duration,
     pub(crate) generation: u64,
+    /// Where it stands in a trace.
+    pub(crate) place: Option<SpanContext>,
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) tries: usize,
     /// Bytes from the client and to the client that passed the filters.
@@ -42,6 +47,8 @@ impl Known for Ended<'_> {
         let c = self.connection;
         let known = match field {
             Field::Time => Some(Value::Time(c.began_wall)),
+            Field::TraceId => c.place.as_ref().map(|place| Value::display(place.trace_id())),
+            Field::SpanId => c.place.as_ref().map(|place| Value::display(place.span_id())),
             Field::Client => c.client.map(Value::Address),
             Field::Protocol => Some(Value::Text("TCP".into())),
             Field::BytesReceived => Some(Value::Number(c.received)),
@@ -64,5 +71,9 @@ impl Known for Ended<'_> {
 
     fn header(&self, _side: Side, _name: &str) -> Value<'_> {
         Value::Absent
+    }
+
+    fn place(&self) -> Option<SpanContext> {
+        self.connection.place.clone()
     }
 }

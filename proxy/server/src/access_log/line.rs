@@ -1,6 +1,9 @@
 //! A line from what is known: a JSON object of it, or the pieces of a format.
 
-use sluice_config::plan::{self, AccessFormat, Field, Piece};
+use std::sync::Arc;
+
+use opentelemetry::trace::SpanContext;
+use sluice_config::plan::{self, AccessFormat, AccessTo, Field, Piece};
 
 use super::{
     redact::{REDACTED, Redactor},
@@ -13,6 +16,9 @@ pub(super) trait Known {
 
     /// All values of a header field, with commas between them.
     fn header(&self, side: Side, name: &str) -> Value<'_>;
+
+    /// Where it stands in a trace.
+    fn place(&self) -> Option<SpanContext>;
 }
 
 /// Which head.
@@ -24,23 +30,29 @@ pub(super) enum Side {
 
 /// How a line looks.
 pub(super) struct Look {
-    format: AccessFormat,
-    redact: Redactor,
+    pub(super) to: AccessTo,
+    pub(super) format: AccessFormat,
+    redact: Arc<Redactor>,
 }
 
 impl Look {
-    pub(super) fn new(plan: &plan::AccessLog) -> Self {
-        Self { format: plan.format.clone(), redact: Redactor::new(&plan.redact) }
+    pub(super) fn new(plan: &plan::AccessLog, redact: Arc<Redactor>) -> Self {
+        Self { to: plan.to, format: plan.format.clone(), redact }
     }
 
     /// With its end.
     pub(super) fn line(&self, known: &impl Known) -> String {
+        let mut out = self.text(known);
+        out.push('\n');
+        out
+    }
+
+    pub(super) fn text(&self, known: &impl Known) -> String {
         let mut out = String::with_capacity(1024);
         match &self.format {
             AccessFormat::Json => self.json(&mut out, known),
             AccessFormat::Line { pieces, .. } => pieces.iter().for_each(|piece| self.piece(&mut out, piece, known)),
         }
-        out.push('\n');
         out
     }
 
@@ -70,7 +82,7 @@ impl Look {
         }
     }
 
-    fn value<'a>(&self, field: Field, known: &'a impl Known) -> Value<'a> {
+    pub(super) fn value<'a>(&self, field: Field, known: &'a impl Known) -> Value<'a> {
         match (field, known.value(field)) {
             (Field::Path, Value::Text(path)) => Value::Text(self.redact.target(path)),
             (_, value) => value,

@@ -25,8 +25,8 @@ impl Known for Request<'_> {
         let (head, route) = (session.req_header(), ctx.route.as_ref().map(|route| &route.facts));
         let known = match field {
             Field::Time => Some(Value::Time(ctx.began_wall)),
-            Field::TraceId => self.trace().map(|place| Value::display(place.trace_id())),
-            Field::SpanId => self.trace().map(|place| Value::display(place.span_id())),
+            Field::TraceId => self.place().map(|place| Value::display(place.trace_id())),
+            Field::SpanId => self.place().map(|place| Value::display(place.span_id())),
             Field::RequestId => head.headers.get("x-request-id").map(|h| Value::bytes(h.as_bytes())),
             Field::UserAgent => head.headers.get(http::header::USER_AGENT).map(|h| Value::bytes(h.as_bytes())),
             Field::Client => session.client_addr().and_then(|a| a.as_inet().copied()).map(Value::Address),
@@ -75,16 +75,16 @@ impl Known for Request<'_> {
             }
         }
     }
+
+    /// Ours, or else that of whoever sent it.
+    fn place(&self) -> Option<SpanContext> {
+        let own = self.ctx.trace.as_ref().map(|trace| trace.context().clone());
+        own.or_else(|| telemetry::sender(&self.session.req_header().headers))
+    }
 }
 
 impl Request<'_> {
     fn tls(&self) -> Option<&SslDigest> {
         self.session.digest()?.ssl_digest.as_deref()
-    }
-
-    /// Where it stands in a trace: ours, or else that of whoever sent it.
-    fn trace(&self) -> Option<SpanContext> {
-        let own = self.ctx.trace.as_ref().map(|trace| trace.context().clone());
-        own.or_else(|| telemetry::sender(&self.session.req_header().headers))
     }
 }

@@ -99,7 +99,7 @@ impl<'a> Value<'a> {
 }
 
 /// Parts of a property's path, with dots between them.
-fn path_of(path: &[u8]) -> String {
+pub(super) fn path_of(path: &[u8]) -> String {
     String::from_utf8_lossy(path).replace('\0', ".")
 }
 
@@ -131,7 +131,7 @@ fn add(out: &mut String, what: std::fmt::Arguments<'_>) {
 }
 
 /// The beginning of a text that is too long.
-fn short(text: &str) -> (&str, bool) {
+pub(super) fn short(text: &str) -> (&str, bool) {
     let kept = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
     (kept, kept.len() < text.len())
 }

@@ -269,7 +269,7 @@ fn upstream_name(plan: &Plan, index: usize) -> Option<&String> {
 }
 
 fn telemetry(telemetry: &plan::Telemetry) -> Value {
-    let plan::Telemetry { log, service, otlp, sampling, trust, access_log } = telemetry;
+    let plan::Telemetry { log, service, otlp, metrics, sampling, trust, b3, access_log } = telemetry;
     let word = |word: &dyn std::fmt::Debug| format!("{word:?}").to_lowercase();
     let plan::Log { level, format, filters, modules } = log;
     json!({
@@ -279,26 +279,48 @@ fn telemetry(telemetry: &plan::Telemetry) -> Value {
             "filters": filters.iter().map(|(name, level)| (name.clone(), level.name().into())).collect::<Map<_, _>>(),
             "modules": modules.iter().map(|(m, level)| (m.name().to_owned(), level.name().into())).collect::<Map<_, _>>(),
         },
-        // A URL can hold a password or a key.
-        "otlp": otlp.as_ref().map(|plan::Otlp { endpoint, protocol, headers, timeout, compression }| json!({
-            "endpoint": hidden(endpoint),
-            "protocol": word(protocol),
-            "headers": hidden_values(headers),
-            "timeout": time(*timeout),
-            "compression": word(compression),
-        })),
+        "otlp": otlp.as_ref().map(self::otlp),
+        "metrics": metrics.as_ref().map(|plan::Metrics { otlp, interval }| {
+            let mut shown = self::otlp(otlp);
+            shown["interval"] = interval.map(time).into();
+            shown
+        }),
         "service": service,
         "sampling": sampling.map(|plan::Sampling { ratio, per_second, errors }| {
             json!({ "ratio": ratio, "per_second": per_second, "errors": errors })
         }),
         "trust": trust.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "b3": b3.map(plan::B3::name),
         "access_log": access_log.as_ref().map(self::access_log),
     })
 }
 
-fn access_log(log: &plan::AccessLog) -> Value {
-    let plan::AccessLog { path, format, redact: plan::Redact { query, headers }, at: _ } = log;
+fn otlp(otlp: &plan::Otlp) -> Value {
+    let plan::Otlp { endpoint, protocol, headers, timeout, compression, ca } = otlp;
     json!({
+        // A URL can hold a password or a key.
+        "endpoint": hidden(endpoint),
+        "protocol": match protocol {
+            plan::OtlpProtocol::Grpc => "grpc",
+            plan::OtlpProtocol::Http => "http",
+        },
+        "headers": hidden_values(headers),
+        "timeout": time(*timeout),
+        "compression": match compression {
+            plan::OtlpCompression::None => "none",
+            plan::OtlpCompression::Gzip => "gzip",
+        },
+        "ca": ca.as_deref().map(path),
+    })
+}
+
+fn access_log(log: &plan::AccessLog) -> Value {
+    let plan::AccessLog { to, path, format, redact: plan::Redact { query, headers }, at: _ } = log;
+    json!({
+        "to": match to {
+            plan::AccessTo::Path => "path",
+            plan::AccessTo::Otlp => "otlp",
+        },
         "path": path.as_deref().map(self::path),
         "format": match format {
             plan::AccessFormat::Json => "json",
@@ -385,7 +407,9 @@ routes:
     properties: { p: s3cret-p }
     upstream: u
   - respond: { status: 200, headers: { x-a: s3cret-header }, body: s3cret-body }
-telemetry: { otlp: { endpoint: "http://user:s3cret-url@collector:4317" } }
+telemetry:
+  otlp: { endpoint: "http://user:s3cret-url@collector:4317" }
+  metrics: { endpoint: "http://user:s3cret-url@collector:4317", headers: { x-key: s3cret-field } }
 "#;
         let plan = parse(sluice_config::Source { text, name: "s.yaml", dir: Path::new("/etc") }, &world);
         let plan = plan.unwrap_or_else(|errors| panic!("{errors}"));

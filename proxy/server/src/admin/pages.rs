@@ -9,8 +9,8 @@ use axum::{
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::json;
 
-use super::{Status, answer, metrics};
-use crate::reload::OldGeneration;
+use super::{Status, answer};
+use crate::{metrics, reload::OldGeneration};
 
 /// What stands behind each path, for machines.
 pub(super) const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
@@ -58,7 +58,7 @@ pub(super) async fn config(State(status): State<Arc<Status>>) -> Response {
 }
 
 pub(super) async fn metrics(State(status): State<Arc<Status>>) -> Response {
-    match metrics::page(&status) {
+    match metrics::page(&status).text() {
         Ok(page) => ([(CONTENT_TYPE, EXPOSITION)], page).into_response(),
         // Writing to a string does not fail.
         Err(error) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

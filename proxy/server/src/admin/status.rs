@@ -17,6 +17,7 @@ use crate::{
     access_log::AccessLog,
     logging::Logging,
     reload::{Ask, Events},
+    telemetry::Pushes,
     traffic::Traffic,
     watch::Waker,
 };
@@ -29,14 +30,16 @@ const STREAMS: usize = 16;
 pub(crate) struct Status {
     pub(crate) host: Arc<Host>,
     pub(crate) events: Arc<Events>,
-    pub(super) log: AccessLog,
+    pub(crate) log: AccessLog,
     pub(crate) logging: Arc<Logging>,
     pub(crate) traffic: Arc<Traffic>,
+    /// What became of metrics that were sent; empty when they are not.
+    pub(crate) pushes: OnceLock<Arc<Pushes>>,
     pub(crate) view: ArcSwap<View>,
     /// Every listener is bound.
     pub(crate) listening: AtomicBool,
     pub(crate) stopping: AtomicBool,
-    pub(super) started: SystemTime,
+    pub(crate) started: SystemTime,
     pub(super) orders: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
     reload: OnceLock<Waker<Ask>>,
@@ -50,6 +53,7 @@ impl Status {
             log,
             logging,
             traffic: Arc::default(),
+            pushes: OnceLock::new(),
             view: ArcSwap::default(),
             listening: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

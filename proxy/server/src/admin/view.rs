@@ -23,7 +23,7 @@ pub(crate) struct View {
     pub(crate) generation: u64,
     /// RFC 3339, UTC.
     pub(super) since: String,
-    pub(super) filters: Vec<FilterView>,
+    pub(crate) filters: Vec<FilterView>,
     pub(super) config: Value,
     /// By index into the routes of `config`.
     pub(super) table: Arc<Table>,
@@ -32,10 +32,10 @@ pub(crate) struct View {
 
 /// One filter that serves.
 #[derive(Serialize)]
-pub(super) struct FilterView {
-    pub(super) name: String,
-    pub(super) digest: String,
-    pub(super) abi: String,
+pub(crate) struct FilterView {
+    pub(crate) name: String,
+    pub(crate) digest: String,
+    pub(crate) abi: String,
     /// Bytes of its module.
     size: usize,
     module: String,
@@ -53,7 +53,7 @@ pub(super) struct FilterView {
     limits: Value,
     capabilities: Value,
     #[serde(skip)]
-    pub(super) filter: Arc<Filter>,
+    pub(crate) filter: Arc<Filter>,
 }
 
 impl View {

@@ -175,7 +175,7 @@ impl Loader {
             // The last that can fail, as it cannot be taken back.
             self.log
                 .apply(plan.telemetry.access_log.as_ref())
-                .map_err(|e| RunError::access_log(&self.file, &plan, &e))?;
+                .map_err(|why| RunError::access_log(&self.file, &plan, &why))?;
             Ok((versions, Arc::new(site), keys))
         });
         let (versions, site, keys) = built.inspect_err(|_| {

@@ -10,12 +10,11 @@ use sluice_host::{FieldList, TracePlace};
 
 use super::{
     Tracer, Tracing,
-    propagate::{self, TRACEPARENT},
     span::{self, Span},
 };
 use crate::outside::Machine;
 
-/// A callout on its way.
+/// A callout on its way. One that is dropped before its end was cancelled.
 pub(crate) struct CalloutTrace {
     tracer: Arc<Tracer>,
     place: SpanContext,
@@ -23,9 +22,13 @@ pub(crate) struct CalloutTrace {
     parent: Option<SpanContext>,
     began: Duration,
     what: What,
+    /// Who was asked.
+    server: Option<(String, u16)>,
+    ended: bool,
 }
 
 /// What a callout is.
+#[derive(Clone)]
 pub(crate) struct What {
     /// The method, or the gRPC method with its service.
     pub(crate) name: String,
@@ -52,31 +55,30 @@ impl Tracing {
         let tracer = self.0.clone()?;
         let of = |at: TracePlace, span: u64| span::place(TraceId::from(at.trace), SpanId::from(span), at.sampled);
         let parent = at.map(|at| of(at, at.current()));
+        // What the host puts there for the exchange.
+        let hosts = at.map(|at| of(at, at.span));
         let place = tracer.place(parent.as_ref(), true);
         if !parent.as_ref().map_or_else(|| tracer.draws(place.trace_id()), SpanContext::is_sampled) {
+            if let Some(hosts) = &hosts {
+                tracer.propagation.tell(fields, Some(hosts), hosts);
+            }
             return None;
         }
-        // What the host puts there for the exchange.
-        let hosts = at.map(|at| propagate::traceparent(&of(at, at.span)));
-        match fields.iter_mut().find(|(name, _)| *name == TRACEPARENT) {
-            Some((_, value)) if Some(&*value) == hosts.as_ref() => *value = propagate::traceparent(&place),
-            Some(_) => {}
-            None => fields.push((TRACEPARENT, propagate::traceparent(&place))),
-        }
-        Some(CalloutTrace { tracer, place, parent, began: Machine::wall_clock_now(), what: what() })
+        tracer.propagation.tell(fields, hosts.as_ref(), &place);
+        let (began, server) = (Machine::wall_clock_now(), None);
+        Some(CalloutTrace { tracer, place, parent, began, what: what(), server, ended: false })
     }
 }
 
 impl CalloutTrace {
+    /// This server is asked.
+    pub(crate) fn asks(&mut self, (host, port): (&str, u16)) {
+        self.server = Some((host.to_owned(), port));
+    }
+
     /// It is over; `error` says in words what failed.
-    pub(crate) fn end(self, status: Option<Status>, error: Option<&str>) {
-        let What { name, filter, upstream } = self.what;
-        let mut span = Span::new(name, SpanKind::Client, &self.place, (self.began, Machine::wall_clock_now()))
-            .with("sluice.filter", filter)
-            .with_text("sluice.upstream", upstream.as_bytes());
-        if let Some(parent) = &self.parent {
-            span = span.below(parent);
-        }
+    pub(crate) fn end(mut self, status: Option<Status>, error: Option<&str>) {
+        let mut span = self.span();
         let failed = match status {
             Some(Status::Http(status)) => {
                 span = span.with("http.response.status_code", i64::from(status));
@@ -93,5 +95,30 @@ impl CalloutTrace {
             Some(token) => span.failed(token, words()),
             None => span,
         });
+    }
+
+    /// What is known in any case. It is told only once.
+    fn span(&mut self) -> Span {
+        self.ended = true;
+        let What { name, filter, upstream } = self.what.clone();
+        let mut span = Span::new(name, SpanKind::Client, &self.place, (self.began, Machine::wall_clock_now()))
+            .with("sluice.filter", filter)
+            .with_text("sluice.upstream", upstream.as_bytes());
+        if let Some((host, port)) = self.server.take() {
+            span = span.with("server.address", host).with("server.port", i64::from(port));
+        }
+        match &self.parent {
+            Some(parent) => span.below(parent),
+            None => span,
+        }
+    }
+}
+
+impl Drop for CalloutTrace {
+    fn drop(&mut self) {
+        if !self.ended {
+            let span = self.span().failed("cancelled", "");
+            self.tracer.send(span);
+        }
     }
 }

@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
 };
 use tokio::runtime::Handle;
 
-use super::destination::Destination;
+use super::{destination::Destination, exporter::exporter};
 
 /// Spans that may wait, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise.
 const WAITING: u64 = 2048;
@@ -57,7 +57,7 @@ impl Queue {
         let most = said.filter(|most| *most > 0).unwrap_or(WAITING);
         let counts = Arc::new(Counts::default());
         let exporter = OnRuntime {
-            inner: Arc::new(to.exporter()?),
+            inner: Arc::new(exporter(to)?),
             runtime: runtime.clone(),
             counts: counts.clone(),
             failing: AtomicBool::new(false),

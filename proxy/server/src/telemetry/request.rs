@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use opentelemetry::{
-    SpanId,
+    SpanId, StringValue,
     trace::{SpanContext, SpanKind},
 };
 use opentelemetry_sdk::trace::IdGenerator as _;
@@ -14,11 +14,11 @@ use smallvec::SmallVec;
 
 use super::{
     Tracer, Tracing,
-    propagate::{self, TRACEPARENT, TRACESTATE},
+    propagate::Told,
     span::{self, Span},
     visits,
 };
-use crate::{context::Context, method, outside::Machine, request::protocol};
+use crate::{access_log::AccessLog, context::Context, method, outside::Machine, request::protocol};
 
 /// A request in a trace.
 pub(crate) struct Trace {
@@ -30,8 +30,8 @@ pub(crate) struct Trace {
     link: Option<SpanContext>,
     /// It is written down: it was drawn, or it will be wanted if it fails.
     records: bool,
-    /// What was last put into `traceparent`: another value there is a filter's own.
-    told: HeaderValue,
+    /// What was put into the request's fields: another value there is a filter's own.
+    told: Told,
     attempts: SmallVec<[Attempt; 1]>,
 }
 
@@ -51,24 +51,17 @@ impl Tracing {
     /// their callouts.
     pub(crate) fn begin(&self, session: &mut Session) -> Option<Box<Trace>> {
         let tracer = self.0.clone()?;
-        let said = propagate::read(&session.req_header().headers);
+        let said = tracer.propagation.read(&session.req_header().headers);
         let peer = || session.client_addr().and_then(|peer| peer.as_inet()).map(SocketAddr::ip);
-        let believed = said.as_ref().is_some_and(|_| tracer.trusts(peer()));
-        let (parent, link) = if believed { (said, None) } else { (None, said) };
-        let followed = parent.as_ref().filter(|_| tracer.sampler.follows_parent()).map(SpanContext::is_sampled);
+        let believed = (said.place.is_some() || said.sampled.is_some()) && tracer.trusts(peer());
+        let (parent, link) = if believed { (said.place, None) } else { (None, said.place) };
+        let followed = said.sampled.filter(|_| believed && tracer.sampler.follows_parent());
         let mut place = tracer.place(parent.as_ref(), false);
         let sampled = followed.unwrap_or_else(|| tracer.draws(place.trace_id()));
         if sampled {
             place = span::place(place.trace_id(), place.span_id(), true);
         }
-        let told = propagate::traceparent(&place);
-        let head = session.req_header_mut();
-        // The name is ours and the value is hexadecimal.
-        let _ = head.insert_header(TRACEPARENT, told.clone());
-        if parent.is_none() && head.headers.contains_key(TRACESTATE) {
-            // It belongs to a place that nobody took over.
-            head.remove_header(&TRACESTATE);
-        }
+        let told = tracer.propagation.write(session.req_header_mut(), &place, parent.is_some());
         let records = sampled || tracer.sampler.keeps_errors();
         Some(Box::new(Trace { tracer, place, parent, link, records, told, attempts: SmallVec::new() }))
     }
@@ -103,26 +96,22 @@ impl Trace {
 
     /// What the upstream is told: the attempt is its parent. What a filter put there, or took away, stays as it is.
     pub(crate) fn tell(&mut self, headers: &mut HeaderMap) {
-        if let Some(told) = self.news(headers) {
-            headers.insert(TRACEPARENT, told);
-        }
+        headers.extend(self.news(headers));
     }
 
     /// The same for a head of Pingora's, which keeps the case of names beside them.
     pub(crate) fn tell_head(&mut self, head: &mut pingora_http::RequestHeader) {
-        if let Some(told) = self.news(&head.headers) {
-            // The name is ours and the value is hexadecimal.
-            let _ = head.insert_header(TRACEPARENT, told);
+        for (name, value) in self.news(&head.headers) {
+            // The names are ours and the values are hexadecimal.
+            let _ = head.insert_header(name, value);
         }
     }
 
-    fn news(&mut self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let attempt = self.attempts.last()?;
-        // The head that is sent is made anew for each attempt.
-        if headers.get(TRACEPARENT) != Some(&self.told) {
-            return None;
-        }
-        Some(propagate::traceparent(&span::place(self.place.trace_id(), attempt.id, self.place.is_sampled())))
+    /// The head that is sent is made anew for each attempt.
+    fn news(&self, headers: &HeaderMap) -> Told {
+        let Some(attempt) = self.attempts.last() else { return Told::new() };
+        let place = span::place(self.place.trace_id(), attempt.id, self.place.is_sampled());
+        self.tracer.propagation.news(&self.told, headers, &place)
     }
 
     /// The upstream's head has come; the last one counts.
@@ -141,7 +130,7 @@ impl Trace {
     }
 
     /// Everything is over.
-    pub(crate) fn end(mut self, session: &Session, ctx: &Context) {
+    pub(crate) fn end(mut self, session: &Session, ctx: &Context, log: &AccessLog) {
         if !self.records {
             return;
         }
@@ -163,7 +152,7 @@ impl Trace {
         if let Some(exchange) = &ctx.exchange {
             self.tracer.visits(exchange, &self.place);
         }
-        let span = self.server_span(session, ctx, status, ended);
+        let span = self.server_span(session, ctx, status, ended).with_some("url.query", query(session, log));
         let words = || ctx.cause.as_ref().map(ToString::to_string).unwrap_or_default();
         let error = token.map_or_else(|| status.to_string(), str::to_owned);
         self.tracer.send(match (failed, token) {
@@ -240,7 +229,14 @@ impl Trace {
 
 const X_REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
 
-/// The target without its query, which may hold secrets.
+/// The query, without what the access log leaves out either.
+fn query(session: &Session, log: &AccessLog) -> Option<StringValue> {
+    let target = log.redacted(String::from_utf8_lossy(session.req_header().raw_path()));
+    let (_, query) = target.split_once('?')?;
+    Some(span::text(query.as_bytes()))
+}
+
+/// The target without its query.
 fn path(session: &Session) -> &[u8] {
     let target = session.req_header().raw_path();
     target.split(|b| *b == b'?').next().unwrap_or(target)

@@ -1,26 +1,25 @@
-//! `/metrics`: counts of the proxy, of its filters, of the process, and those that filters define.
+//! Metrics: counts of the proxy, of its filters, of the process, and those that filters define. One source, the page, with
+//! two faces: text that Prometheus fetches, and messages that are sent to a collector.
 
 mod custom;
+mod otlp;
 mod page;
 mod process;
+mod text;
 mod traffic;
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use sluice_host::{Cap, Filter, PhaseUsage, Total};
 
-use self::page::{Family, Page, Value};
-use super::{Status, View};
-use crate::reload::{BOUNDS, Spread};
+use self::page::{BYTES, Family, Page, SECONDS, Value};
+use crate::{
+    admin::{Status, View},
+    reload::{BOUNDS, Spread},
+};
 
-/// Everything, in the text format of Prometheus.
-///
-/// # Errors
-/// Those of the writer, which here is a string.
-pub(super) fn page(status: &Status) -> Result<String, fmt::Error> {
+/// Everything, as it is now.
+pub(crate) fn page(status: &Status) -> Page {
     let view = status.view.load();
     let mut page = Page::default();
     serving(&mut page, status, &view);
@@ -28,26 +27,26 @@ pub(super) fn page(status: &Status) -> Result<String, fmt::Error> {
     versions(&mut page, &view);
     filters(&mut page, &status.host.totals());
     logs(&mut page, status);
-    spans(&mut page, status);
+    telemetry(&mut page, status);
     process::add(&mut page, status.started);
     custom::add(&mut page, &status.host.metrics());
-    page.text()
+    page
 }
 
 fn serving(page: &mut Page, status: &Status, view: &View) {
     let counts = &status.events.counts;
     let generation = Value::Level(to_f64(view.generation));
-    page.add(Family::new("sluice_generation", "The generation that serves").with([], generation));
+    page.add(Family::new("sluice.generation", "", "The generation that serves").with([], generation));
     let draining = Value::Level(to_f64(counts.draining.len() as u64));
     let help = "Old generations that still serve their last requests";
-    page.add(Family::new("sluice_generations_draining", help).with([], draining));
-    let swaps = Family::new("sluice_swaps", "Wishes for a new generation, by what came of them")
+    page.add(Family::new("sluice.generations_draining", "{generation}", help).with([], draining));
+    let swaps = Family::new("sluice.swaps", "{swap}", "Wishes for a new generation, by what came of them")
         .with([("result", "swapped")], Value::Count(counts.swapped.load(Relaxed)))
         .with([("result", "refused")], Value::Count(counts.refused.load(Relaxed)));
     page.add(swaps);
     let back = Value::Count(counts.rolled_back.load(Relaxed));
-    page.add(Family::new("sluice_rollbacks", "Swaps that brought an earlier version back").with([], back));
-    let steps = Family::new("sluice_swap_seconds", "Time of the steps to each swap");
+    page.add(Family::new("sluice.rollbacks", "{swap}", "Swaps that brought an earlier version back").with([], back));
+    let steps = Family::new("sluice.swap", SECONDS, "Time of the steps to each swap");
     let times = counts.times.lock();
     let spread =
         |Spread { counts, sum }: &Spread| Value::spread(*sum, BOUNDS.into_iter().zip(counts.iter().copied()).collect());
@@ -55,30 +54,42 @@ fn serving(page: &mut Page, status: &Status, view: &View) {
 }
 
 /// What was dropped found the queue full; what failed was not taken by the collector.
-fn spans(page: &mut Page, status: &Status) {
-    let Some(counts) = status.events.spans() else { return };
-    let family = Family::new("sluice_telemetry_spans", "Spans, by what became of them");
-    page.add(counts.into_iter().fold(family, |f, (what, n)| f.with([("result", what)], Value::Count(n))));
+fn telemetry(page: &mut Page, status: &Status) {
+    let counted = |family, counts: &[(&'static str, u64)]| {
+        counts.iter().fold(family, |f: Family, (what, n)| f.with([("result", what)], Value::Count(*n)))
+    };
+    if let Some(counts) = status.events.spans() {
+        page.add(counted(Family::new("sluice.telemetry.spans", "{span}", "Spans, by what became of them"), &counts));
+    }
+    if let Some(pushes) = status.pushes.get() {
+        let help = "Times that metrics were sent, by what became of them";
+        page.add(counted(Family::new("sluice.telemetry.pushes", "{push}", help), &pushes.all()));
+    }
 }
 
 fn logs(page: &mut Page, status: &Status) {
     let counts = status.log.lines().counts();
-    let lost =
-        Family::new("sluice_access_log_dropped", "Lines of the access log that were not written, by what kept them")
-            .with([("reason", "queue_full")], Value::Count(counts.dropped.load(Relaxed)))
-            .with([("reason", "write_failed")], Value::Count(counts.lost.load(Relaxed)));
+    let lost = Family::new(
+        "sluice.access_log.dropped",
+        "{line}",
+        "Lines of the access log that were not written, by what kept them",
+    )
+    .with([("reason", "queue_full")], Value::Count(counts.dropped.load(Relaxed)))
+    .with([("reason", "write_failed")], Value::Count(counts.lost.load(Relaxed)));
     page.add(lost);
 }
 
 fn filters(page: &mut Page, totals: &[Total]) {
-    let mut exchanges = Family::new("sluice_filter_exchanges", "Requests and connections that met a filter");
-    let mut calls = Family::new("sluice_filter_invocations", "Callbacks of a filter, by what they came to");
-    let mut cpu = Family::new("sluice_filter_cpu_seconds", "CPU time of callbacks of a filter");
-    let mut traps = Family::new("sluice_filter_traps", "Deaths of guests of a filter");
-    let mut capped = Family::new("sluice_filter_capped", "How often a filter met a cap");
-    let mut unlogged = Family::new("sluice_filter_log_dropped", "Log lines of a filter that were dropped");
-    let mut guests = Family::new("sluice_filter_instances", "Guests of a filter that live");
-    let mut memory = Family::new("sluice_filter_memory_bytes", "Linear memory of all guests of a filter");
+    let mut exchanges =
+        Family::new("sluice.filter.exchanges", "{exchange}", "Requests and connections that met a filter");
+    let mut calls =
+        Family::new("sluice.filter.invocations", "{callback}", "Callbacks of a filter, by what they came to");
+    let mut cpu = Family::new("sluice.filter.cpu", SECONDS, "CPU time of callbacks of a filter");
+    let mut traps = Family::new("sluice.filter.traps", "{guest}", "Deaths of guests of a filter");
+    let mut capped = Family::new("sluice.filter.capped", "{hit}", "How often a filter met a cap");
+    let mut unlogged = Family::new("sluice.filter.log_dropped", "{line}", "Log lines of a filter that were dropped");
+    let mut guests = Family::new("sluice.filter.instances", "{guest}", "Guests of a filter that live").adds_up();
+    let mut memory = Family::new("sluice.filter.memory", BYTES, "Linear memory of all guests of a filter").adds_up();
     for Total { filter, usage, capped: hits } in totals {
         let name: &str = filter;
         exchanges.add([("filter", name)], Value::Count(usage.exchanges));
@@ -108,9 +119,9 @@ fn filters(page: &mut Page, totals: &[Total]) {
 }
 
 fn versions(page: &mut Page, view: &View) {
-    let mut info = Family::new("sluice_filter_info", "Which version of a filter serves");
-    let mut budget = Family::new("sluice_filter_cpu_budget_seconds", "CPU time that a filter may take");
-    let mut out = Family::new("sluice_filter_quarantined", "1 when a filter is out of service");
+    let mut info = Family::new("sluice.filter.info", "", "Which version of a filter serves");
+    let mut budget = Family::new("sluice.filter.cpu_budget", SECONDS, "CPU time that a filter may take");
+    let mut out = Family::new("sluice.filter.quarantined", "", "1 when a filter is out of service");
     for shown in &view.filters {
         let (name, filter): (&str, &Arc<Filter>) = (&shown.name, &shown.filter);
         let version = [("filter", name), ("digest", &shown.digest), ("abi", &shown.abi)];

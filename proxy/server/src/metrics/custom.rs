@@ -9,7 +9,7 @@ use super::{
     to_f64,
 };
 
-const PREFIX: &str = "sluice_custom_";
+const PREFIX: &str = "sluice.custom.";
 const HELP: &str = "Defined by a filter";
 
 /// Names that differ only in characters that a name cannot have become one metric.
@@ -22,7 +22,7 @@ pub(super) fn add(page: &mut Page, samples: &[MetricSample]) {
         let base =
             if sample.kind == MetricType::Counter { base.strip_suffix("_total").unwrap_or(&base) } else { &base };
         let at = *known.entry((kind, base.to_owned())).or_insert_with(|| {
-            families.push(Family::new(format!("{PREFIX}{base}"), HELP));
+            families.push(Family::new(format!("{PREFIX}{base}"), "", HELP));
             families.len() - 1
         });
         if let Some(family) = families.get_mut(at) {
@@ -82,7 +82,7 @@ mod tests {
 
     fn text(samples: &[MetricSample]) -> String {
         let mut page = Page::default();
-        page.add(Family::new("sluice_generation", "The generation that serves").with([], Value::Level(1.0)));
+        page.add(Family::new("sluice.generation", "", "The generation that serves").with([], Value::Level(1.0)));
         add(&mut page, samples);
         page.text().expect("a page")
     }

@@ -11,7 +11,7 @@ use rustix::{
 };
 
 use super::{
-    page::{Family, Page, Value},
+    page::{BYTES, Family, Page, SECONDS, Value},
     to_f64,
 };
 
@@ -21,15 +21,32 @@ pub(super) fn add(page: &mut Page, started: SystemTime) {
     let cpu = std::time::Duration::try_from(cpu).unwrap_or_default().as_secs_f64();
     let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let known = [
-        ("process_cpu_seconds", "CPU time of the process", Some(Value::Sum(cpu))),
-        ("process_start_time_seconds", "When the process began, since 1970", Some(Value::Level(started))),
-        ("process_resident_memory_bytes", "Resident memory of the process", resident().map(level)),
-        ("process_open_fds", "Open file descriptors", descriptors().map(level)),
-        ("process_max_fds", "Most open file descriptors", getrlimit(Resource::Nofile).current.map(level)),
+        (
+            Family::new("process.cpu.time", SECONDS, "CPU time of the process").known_as("process_cpu_seconds"),
+            Some(Value::Sum(cpu)),
+        ),
+        (Family::new("process.start_time", SECONDS, "When the process began, since 1970"), Some(Value::Level(started))),
+        (
+            Family::new("process.memory.usage", BYTES, "Resident memory of the process")
+                .known_as("process_resident_memory_bytes")
+                .adds_up(),
+            resident().map(level),
+        ),
+        (
+            Family::new("process.unix.file_descriptor.count", "{file_descriptor}", "Open file descriptors")
+                .known_as("process_open_fds")
+                .adds_up(),
+            descriptors().map(level),
+        ),
+        (
+            Family::new("process.unix.file_descriptor.limit", "{file_descriptor}", "Most open file descriptors")
+                .known_as("process_max_fds"),
+            getrlimit(Resource::Nofile).current.map(level),
+        ),
     ];
-    for (name, help, value) in known {
+    for (family, value) in known {
         if let Some(value) = value {
-            page.add(Family::new(name, help).with([], value));
+            page.add(family.with([], value));
         }
     }
 }
