@@ -1,6 +1,13 @@
 //! The proxy's own log: levels for filters and parts, changed while it runs; floods; text that would steer a terminal.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::ChildStderr,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -20,14 +27,27 @@ fn admin(proxy: &Proxy, method: &str, path: &str, body: &str) -> Message {
     Client::connect(proxy.admin()).send(text).read()
 }
 
-/// Who said something of one more request.
-fn who_speaks(proxy: &Proxy, number: usize) -> Vec<&'static str> {
+/// Who said something of one more request. A thread writes the log, in its order: a word of `b` comes after those of `a`.
+fn who_speaks(proxy: &mut Proxy, number: usize, last: Option<&str>) -> Vec<&'static str> {
     assert_eq!(proxy.client().request(&format!("GET /n{number}-"), &[], "").status(), 200);
-    // What filters say of a request stands in the log before its own line is made.
+    // What filters say of a request is said before its own line is made.
     proxy.access(number);
-    let (log, path) = (proxy.log(), format!("/n{number}-"));
-    let said = |name: &str| log.lines().any(|l| l.contains(&path) && l.contains(&format!("filter=\"{name}\"")));
-    ["a", "b"].into_iter().filter(|name| said(name)).collect()
+    let said = |log: &str, name: &str| {
+        log.lines().any(|l| l.contains(&format!("/n{number}-")) && l.contains(&format!("filter=\"{name}\"")))
+    };
+    if let Some(last) = last {
+        wait_until(|| said(&proxy.log(), last));
+    }
+    let log = proxy.log();
+    ["a", "b"].into_iter().filter(|name| said(&log, name)).collect()
+}
+
+fn wait_until(there: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !there() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never comes");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -136,4 +156,68 @@ fn each_line_of_a_log_in_json_is_one_object_that_steers_nothing() {
         log.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
     let guest = lines.iter().find(|l| l["message"].as_str().is_some_and(|m| m.contains("forged"))).unwrap();
     assert_eq!((&guest["filter"], &guest["level"]), (&"l".into(), &"INFO".into()), "{guest}");
+}
+
+/// Serves with a filter that writes the path of each request into a log that nobody reads, until lines found no room.
+fn flooded() -> (Proxy, BufReader<ChildStderr>) {
+    let limits = "limits: { log_rate: 1000000, log_burst: 1000000 }";
+    let yaml = chain_yaml(&[("l", &fixture("lifecycle"), limits)], None, "admin: { address: \"127.0.0.1:0\" }\n");
+    let (proxy, pipe) = Proxy::piped(&yaml);
+    let (path, mut client) = ("x".repeat(30_000), proxy.client());
+    for _ in 0..300 {
+        assert_eq!(client.request(&format!("GET /{path}"), &[], "").status(), 200);
+    }
+    let metrics = admin(&proxy, "GET", "/metrics", "").text();
+    let dropped = metrics.lines().find_map(|l| l.strip_prefix("sluice_log_dropped_total{reason=\"queue_full\"} "));
+    assert!(dropped.expect("the count").parse::<u64>().unwrap() > 0, "{metrics}");
+    (proxy, pipe)
+}
+
+/// What a pipe has brought so far.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    fn wait_for(&self, text: &str) {
+        let began = Instant::now();
+        while !self.text().contains(text) {
+            assert!(began.elapsed() < Duration::from_secs(30), "it never said `{text}`");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn a_reader_of_the_log_that_sleeps_keeps_nobody_waiting_and_is_told_what_it_missed() {
+    let (mut proxy, mut pipe) = flooded();
+    let said = Said::default();
+    let heard = said.clone();
+    let reader = thread::spawn(move || {
+        loop {
+            let piece = pipe.fill_buf().unwrap().to_vec();
+            if piece.is_empty() {
+                return;
+            }
+            pipe.consume(piece.len());
+            heard.0.lock().unwrap().extend(piece);
+        }
+    });
+    said.wait_for("the log could not keep up: lines were dropped");
+    assert_eq!(proxy.client().request("GET /awake", &[], "").status(), 200);
+    said.wait_for("GET /awake 200");
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait().code(), Some(0));
+    reader.join().unwrap();
+    assert!(said.text().lines().last().unwrap().contains("stopped"), "everything is there at the end");
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_reader_that_sleeps() {
+    let (mut proxy, _pipe) = flooded();
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait().code(), Some(0));
 }

@@ -39,6 +39,14 @@ const QUERY: &[&str] = &[
 const HEADERS: &[&str] =
     &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-amz-security-token"];
 
+impl Redact {
+    /// What is left out unless a file says otherwise.
+    pub fn usual() -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self { query: owned(QUERY), headers: owned(HEADERS) }
+    }
+}
+
 section! {
     /// The access log
     AccessParts {

@@ -6,7 +6,7 @@ mod redact;
 mod request;
 mod value;
 
-use std::{io, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
@@ -16,10 +16,10 @@ use sluice_config::plan;
 use sluice_host::Exchange;
 
 pub(crate) use self::connection::Connection;
-use self::{line::Look, request::Request};
+use self::{line::Look, redact::Redactor, request::Request};
 use crate::{
     context::Context,
-    lines::{Lines, Target},
+    lines::{ACCESS_LOG, Lines, Target},
 };
 
 /// One for the process; cheap to clone.
@@ -39,7 +39,7 @@ impl AccessLog {
     /// # Errors
     /// No thread can be started.
     pub(crate) fn start() -> io::Result<Self> {
-        let lines = Lines::start("the access log", "sluice-access-log")?;
+        let lines = Lines::start(ACCESS_LOG)?;
         Ok(Self(Arc::new(Inner { lines, look: ArcSwapOption::empty(), plan: Mutex::default() })))
     }
 
@@ -64,6 +64,14 @@ impl AccessLog {
     /// The way of its lines.
     pub(crate) fn lines(&self) -> &Lines {
         &self.0.lines
+    }
+
+    /// A path with its query, or a URL, as a line would have it; by the usual rules where none is written.
+    pub(crate) fn redacted<'a>(&self, target: Cow<'a, str>) -> Cow<'a, str> {
+        match &*self.0.look.load() {
+            Some(look) => look.redact().target(target),
+            None => Redactor::usual().target(target),
+        }
     }
 
     /// Writes the line of a request.

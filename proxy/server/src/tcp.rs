@@ -78,7 +78,7 @@ impl ServerApp for TcpProxy {
             tracing::warn!(listener = ?facts.destination, "no TCP listener of the configuration has this address any more");
             return None;
         };
-        let mut record = Connection::new(&route.facts, facts.source, facts.started, site.generation);
+        let mut record = Connection::new(&route.facts, &facts, site.generation);
         let mut message = Message::new(facts);
         message.facts.route = Some(route.facts.clone());
         let mut exchange = route.chain.connect(Box::new(message));
@@ -110,7 +110,7 @@ impl TcpProxy {
 fn facts(stream: &Stream) -> ExchangeFacts {
     let digest = stream.get_socket_digest();
     let address = |a: Option<&pingora_core::protocols::l4::socket::SocketAddr>| a.and_then(|a| a.as_inet().copied());
-    let tls = stream.get_ssl_digest().map(|digest| tls_facts::facts(&digest));
+    let tls = stream.get_ssl_digest().and_then(|digest| tls_facts::facts(&digest));
     ExchangeFacts {
         source: address(digest.as_ref().and_then(|d| d.peer_addr())),
         destination: address(digest.as_ref().and_then(|d| d.local_addr())),
@@ -245,17 +245,13 @@ fn ended(step: Step) -> Result<(), Cause> {
 
 /// What the log of one connection needs beside the chain.
 impl Connection {
-    fn new(
-        facts: &Arc<sluice_host::RouteFacts>,
-        client: Option<SocketAddr>,
-        began_wall: Duration,
-        generation: u64,
-    ) -> Self {
+    fn new(route: &Arc<sluice_host::RouteFacts>, facts: &ExchangeFacts, generation: u64) -> Self {
         Self {
-            route: facts.clone(),
-            client,
+            route: route.clone(),
+            client: facts.source,
+            tls: facts.tls.clone(),
             began: Instant::now(),
-            began_wall,
+            began_wall: facts.started,
             generation,
             upstream: None,
             tries: 0,

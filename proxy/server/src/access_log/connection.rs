@@ -7,7 +7,7 @@ use std::{
 };
 
 use sluice_config::plan::Field;
-use sluice_host::{Exchange, RouteFacts};
+use sluice_host::{Exchange, RouteFacts, TlsFacts};
 
 use super::{
     line::{Known, Side},
@@ -19,6 +19,8 @@ use crate::cause::Cause;
 pub(crate) struct Connection {
     pub(crate) route: Arc<RouteFacts>,
     pub(crate) client: Option<SocketAddr>,
+    /// `None` where the listener does not speak it.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
     pub(crate) began: Instant,
     pub(crate) began_wall: Duration,
     pub(crate) generation: u64,
@@ -48,6 +50,10 @@ impl Known for Ended<'_> {
             Field::BytesSent => Some(Value::Number(c.sent)),
             Field::Duration => Some(Value::Micros(c.began.elapsed())),
             Field::FiltersDuration => Some(Value::Micros(self.exchange.ran().map(|ran| ran.used).sum())),
+            Field::TlsVersion => c.tls.as_ref().map(|tls| Value::Text(tls.version.as_str().into())),
+            Field::TlsServerName => {
+                c.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).map(|name| Value::Text(name.into()))
+            }
             Field::Route => Some(Value::Text(c.route.name.as_str().into())),
             Field::Upstream => Some(Value::Text(c.route.upstream.as_str().into())),
             Field::UpstreamAddress => c.upstream.map(Value::Address),

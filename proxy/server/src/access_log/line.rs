@@ -33,6 +33,10 @@ impl Look {
         Self { format: plan.format.clone(), redact: Redactor::new(&plan.redact) }
     }
 
+    pub(super) fn redact(&self) -> &Redactor {
+        &self.redact
+    }
+
     /// With its end.
     pub(super) fn line(&self, known: &impl Known) -> String {
         let mut out = String::with_capacity(1024);

@@ -14,7 +14,10 @@ use sluice_host::{Cap, Filter, PhaseUsage, Total};
 
 use self::page::{Family, Page, Value};
 use super::{Status, View};
-use crate::reload::{BOUNDS, Spread};
+use crate::{
+    lines::Counts,
+    reload::{BOUNDS, Spread},
+};
 
 /// Everything, in the text format of Prometheus.
 ///
@@ -39,6 +42,8 @@ fn serving(page: &mut Page, status: &Status, view: &View) {
     let generation = Value::Level(to_f64(view.generation));
     page.add(Family::new("sluice_generation", "The generation that serves").with([], generation));
     let draining = Value::Level(to_f64(counts.draining.len() as u64));
+    let leaving = Value::Level(f64::from(u8::from(status.leave.is_asked())));
+    page.add(Family::new("sluice_draining", "1 while somebody wants no traffic to be sent here").with([], leaving));
     let help = "Old generations that still serve their last requests";
     page.add(Family::new("sluice_generations_draining", help).with([], draining));
     let swaps = Family::new("sluice_swaps", "Wishes for a new generation, by what came of them")
@@ -62,12 +67,15 @@ fn spans(page: &mut Page, status: &Status) {
 }
 
 fn logs(page: &mut Page, status: &Status) {
-    let counts = status.log.lines().counts();
-    let lost =
-        Family::new("sluice_access_log_dropped", "Lines of the access log that were not written, by what kept them")
+    let of = |family: Family, counts: &Counts| {
+        family
             .with([("reason", "queue_full")], Value::Count(counts.dropped.load(Relaxed)))
-            .with([("reason", "write_failed")], Value::Count(counts.lost.load(Relaxed)));
-    page.add(lost);
+            .with([("reason", "write_failed")], Value::Count(counts.lost.load(Relaxed)))
+    };
+    let help = "Lines of the access log that were not written, by what kept them";
+    page.add(of(Family::new("sluice_access_log_dropped", help), status.log.lines().counts()));
+    let help = "Lines of the log that were not written, by what kept them";
+    page.add(of(Family::new("sluice_log_dropped", help), status.logging.losses()));
 }
 
 fn filters(page: &mut Page, totals: &[Total]) {
@@ -111,6 +119,7 @@ fn versions(page: &mut Page, view: &View) {
     let mut info = Family::new("sluice_filter_info", "Which version of a filter serves");
     let mut budget = Family::new("sluice_filter_cpu_budget_seconds", "CPU time that a filter may take");
     let mut out = Family::new("sluice_filter_quarantined", "1 when a filter is out of service");
+    let mut off = Family::new("sluice_filter_disabled", "1 when somebody took a filter out of every chain");
     for shown in &view.filters {
         let (name, filter): (&str, &Arc<Filter>) = (&shown.name, &shown.filter);
         let version = [("filter", name), ("digest", &shown.digest), ("abi", &shown.abi)];
@@ -119,8 +128,9 @@ fn versions(page: &mut Page, view: &View) {
         budget.add([("filter", name), ("of", "call")], Value::Level(call.as_secs_f64()));
         budget.add([("filter", name), ("of", "request")], Value::Level(exchange.as_secs_f64()));
         out.add([("filter", name)], Value::Level(f64::from(u8::from(filter.is_quarantined()))));
+        off.add([("filter", name)], Value::Level(f64::from(u8::from(shown.disabled))));
     }
-    [info, budget, out].into_iter().for_each(|family| page.add(family));
+    [info, budget, out, off].into_iter().for_each(|family| page.add(family));
 }
 
 /// Numbers of a text that is read as floating point anyway.

@@ -18,7 +18,7 @@ use super::{
     span::{self, Span},
     visits,
 };
-use crate::{context::Context, method, outside::Machine, request::protocol};
+use crate::{context::Context, method, outside::Machine, request::protocol, tls_facts};
 
 /// A request in a trace.
 pub(crate) struct Trace {
@@ -190,7 +190,8 @@ impl Trace {
             .with_some("http.route", route)
             .with_some("client.address", client.map(|client| client.ip().to_string()))
             .with_some("network.peer.address", client.map(|client| client.ip().to_string()))
-            .with_some("network.peer.port", client.map(|client| i64::from(client.port())));
+            .with_some("network.peer.port", client.map(|client| i64::from(client.port())))
+            .with_some("tls.client.server_name", server_name(session).map(str::to_owned));
         if let Some(parent) = &self.parent {
             span = span.below(parent);
         }
@@ -244,6 +245,11 @@ const X_REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-
 fn path(session: &Session) -> &[u8] {
     let target = session.req_header().raw_path();
     target.split(|b| *b == b'?').next().unwrap_or(target)
+}
+
+/// The name that the client asked for when it began to speak TLS.
+fn server_name(session: &Session) -> Option<&str> {
+    tls_facts::server_name(session.digest()?.ssl_digest.as_deref()?)
 }
 
 fn scheme(session: &Session) -> &'static str {
