@@ -129,6 +129,19 @@ impl Proxy {
         fs::read_to_string(self.dir.path().join("proxy.log")).unwrap()
     }
 
+    /// Waits until a thread of the proxy has written this text into the log, which was said before.
+    pub fn logged(&self, text: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains(text) {
+                return log;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "it did not say `{text}`:\n{log}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until the log holds this text.
     pub fn wait_for(&mut self, text: &str) -> String {
         self.wait_count(text, 1)
@@ -222,7 +235,8 @@ impl Drop for Proxy {
 
 /// Where it serves, by its log.
 fn addresses(log: &str) -> Vec<SocketAddr> {
-    let address = |line: &str| line.split("serving ").nth(1)?.split("://").nth(1)?.split('"').next()?.trim().parse().ok();
+    let address =
+        |line: &str| line.split("serving ").nth(1)?.split("://").nth(1)?.split('"').next()?.trim().parse().ok();
     log.lines().filter_map(address).collect()
 }
 

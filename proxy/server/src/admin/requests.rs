@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(numbers(&recent(), None), [3, 2, 1, 0]);
         assert_eq!(numbers(&Wanted { limit: Some(2), ..recent() }, None), [3, 2]);
         assert_eq!(numbers(&recent(), Some((400, 499))), [1]);
-        assert_eq!(numbers(&Wanted { filter: Some("a".into()), ..recent() }, None), []);
+        assert!(numbers(&Wanted { filter: Some("a".into()), ..recent() }, None).is_empty());
     }
 
     #[test]
