@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn every_value_has_its_line_and_what_filters_are_given_has_one() {
         let text = "listeners:\n  - address: :1\n    h2c: true\nfilters:\n  config:\n    config:\n      password: x\n    env: {}\n\
-                    routes:\n  - filters:\n      - a\n      - { use: b, config: { secret: y } }\n    match: { methods: [GET,\n POST] }\n";
+                    routes:\n  - filters:\n      - a\n      - { use: b, config: { secret: y } }\n    match: { methods: [GET,\n      POST] }\n";
         let wanted = [
             "listeners[0].address 2",
             "listeners[0].h2c 3",

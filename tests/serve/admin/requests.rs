@@ -1,6 +1,7 @@
 //! `/debug/requests`: the last requests with what their filters did.
 
 use std::{
+    collections::BTreeSet,
     sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},
@@ -11,12 +12,15 @@ use serde_json::{Value, json};
 use super::Admin;
 use crate::harness::{Origin, Proxy, Reply, chain_yaml, fixture};
 
-/// What is remembered once so many requests are over: that comes after their answers.
-fn remembered(admin: Admin, path: &str, seen: u64) -> Value {
+/// What is remembered once so many requests are over: that comes after their answers, and each is counted a moment before
+/// it has its place.
+fn remembered(admin: Admin, seen: u64) -> Value {
     let began = Instant::now();
     loop {
-        let shown = admin.get(path).json();
-        if shown["seen"] == seen {
+        let shown = admin.get("/debug/requests").json();
+        let numbers = shown["requests"].as_array().unwrap().iter().map(|request| request["number"].as_u64().unwrap());
+        let numbers: BTreeSet<_> = numbers.collect();
+        if numbers == (seen.saturating_sub(shown["places"].as_u64().unwrap())..seen).collect() {
             return shown;
         }
         assert!(began.elapsed() < Duration::from_secs(30), "not {seen} of them: {shown}");
@@ -39,8 +43,9 @@ fn the_last_requests_are_told_with_their_callbacks_the_slowest_first() {
         }
         Reply::ok("x")
     });
+    // A guest that dies takes no other request with it.
     let (tag, trap) = (fixture("tag"), fixture("trap"));
-    let chain = [("a", tag.as_str(), "config: a"), ("t", trap.as_str(), "")];
+    let chain = [("a", tag.as_str(), "config: a"), ("t", trap.as_str(), "isolation: request")];
     let extra = "admin: { address: \"127.0.0.1:0\", requests: 3 }\n";
     let proxy = Proxy::start(&chain_yaml(&chain, Some(origin.address), extra));
     let admin = Admin::of(&proxy);
@@ -60,8 +65,8 @@ fn the_last_requests_are_told_with_their_callbacks_the_slowest_first() {
     go.send(()).unwrap();
     assert_eq!(slow.read().status(), 200);
 
-    let shown = remembered(admin, "/debug/requests", 4);
-    assert_eq!((&shown["places"], &shown["kept"]), (&3.into(), &3.into()), "{shown}");
+    let shown = remembered(admin, 4);
+    assert_eq!((&shown["places"], &shown["kept"], &shown["seen"]), (&3.into(), &3.into(), &4.into()), "{shown}");
     assert_eq!(paths(&shown)[0], "/slow?a=1&token=REDACTED");
     assert!(!shown.to_string().contains("s3cret") && !shown.to_string().contains("forgotten"), "{shown}");
     let slowest = &shown["requests"][0];
@@ -131,7 +136,7 @@ fn a_request_is_remembered_in_a_trace_too_and_where_nothing_is_logged() {
                  telemetry: { access_log: off, otlp: { endpoint: \"http://127.0.0.1:9\" } }\n";
     let proxy = Proxy::start(&chain_yaml(&[("a", &tag, "config: a")], None, extra));
     let answer = proxy.client().request("GET /?key=s3cret", &[], "");
-    let shown = remembered(Admin::of(&proxy), "/debug/requests", 1);
+    let shown = remembered(Admin::of(&proxy), 1);
     let request = &shown["requests"][0];
     let told = answer.echoed("traceparent").expect("upstreams are told");
     assert!(told.contains(request["trace_id"].as_str().unwrap()), "{told} {request}");

@@ -1,8 +1,8 @@
 //! The configuration as it is meant, without what may be secret.
 //!
-//! Where a value came from, a file, the environment or the text itself, is not known any more. So everything that filters
-//! read, and every value that goes to others, is shown as its length and a mark: the same text has the same mark for as
-//! long as the process lives, and nobody can try out texts against it.
+//! Whether a value was written there or came from another file or the environment is not known any more. So everything
+//! that filters read, and every value that goes to others, is shown as its length and a mark: the same text has the same
+//! mark for as long as the process lives, and nobody can try out texts against it.
 
 mod filter;
 mod process;
