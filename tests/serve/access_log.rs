@@ -251,7 +251,7 @@ fn a_reader_that_sleeps_holds_up_no_request() {
         (lost(&proxy, "queue_full") > 0).then_some(())
     });
     assert!(proxy.memory() < 200 << 20, "{} bytes", proxy.memory());
-    assert!(proxy.log().contains("the access log cannot keep up; lines are dropped"), "{}", proxy.log());
+    proxy.logged("the access log cannot keep up; lines are dropped");
     // It wakes up: what waited comes, and what is new.
     let mut reader = fs::File::from(reader);
     let waker = thread::spawn(move || {

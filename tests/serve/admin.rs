@@ -2,12 +2,15 @@
 
 mod asking;
 mod busy;
+mod drain;
 mod events;
 mod exposition;
 mod filters;
 mod places;
 mod prometheus;
+mod requests;
 mod shown;
+mod switches;
 mod traffic;
 
 use std::{net::SocketAddr, process::Command};

@@ -96,8 +96,8 @@ routes: [{{ filters: [t, l], upstream: app }}]
             assert_eq!(trailers["grpc-status"], "0");
             assert_eq!(trailers["x-chain-seen"], "two");
         }
-        let log = proxy.log();
-        assert!(log.contains("on_response_trailers count=2"), "filters see response trailers:\n{log}");
+        // Filters see response trailers.
+        proxy.logged("on_response_trailers count=2");
     });
 }
 

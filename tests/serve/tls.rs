@@ -117,9 +117,39 @@ fn a_listener_offers_http2_and_http1() {
         for (line, protocol) in proxy.access(2).iter().zip(["HTTP/2", "HTTP/1.1"]) {
             assert_eq!((&line["protocol"], &line["host"]), (&protocol.into(), &"proxy.test".into()), "{line}");
             assert_eq!(line["tls_version"], "TLSv1.3", "{line}");
+            assert_eq!(line["tls_server_name"], "proxy.test", "{line}");
             assert!(line["tls_cipher"].as_str().is_some_and(|cipher| cipher.contains("AES")), "{line}");
         }
     });
+}
+
+#[test]
+fn the_name_that_a_client_asks_for_reaches_filters_and_traces() {
+    let collector = crate::harness::Collector::start();
+    block_on(async {
+        let dir = tempfile::TempDir::new().unwrap();
+        certificate(dir.path(), "proxy.test");
+        let connector = connector(dir.path(), &["http/1.1"]);
+        let yaml = format!(
+            "listeners: [{{ address: \"127.0.0.1:0\", tls: {{ cert: cert.pem, key: key.pem }} }}]\nfilters: {{ p: {{ source: {{ path: \"{}\" }}, config: {{ paths: [connection.requested_server_name, connection.tls_version] }} }} }}\nupstreams: {{ e: {{ builtin: echo }} }}\nroutes: [{{ filters: [p], upstream: e }}]\ntelemetry: {{ otlp: {{ endpoint: \"http://{}\" }} }}\n",
+            fixture("properties"),
+            collector.address
+        );
+        let mut proxy = start(dir, yaml).await;
+        let name = ServerName::try_from("proxy.test").unwrap();
+        let mut stream = connector.connect(name, TcpStream::connect(proxy.addresses[0]).await.unwrap()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text).await;
+        let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        for (at, value) in [(0, "proxy.test"), (1, "TLSv1.3")] {
+            assert!(text.contains(&format!("x-prop-{at}: {}\r\n", hex(value))), "{value}: {text}");
+        }
+        proxy.signal("TERM");
+        tokio::task::spawn_blocking(move || proxy.wait()).await.unwrap();
+    });
+    let spans = collector.wait_for("requests", |span| span.name == "GET /*", 1);
+    assert_eq!(crate::harness::attribute(&spans[0], "tls.client.server_name"), "proxy.test");
 }
 
 async fn ask(dir: tempfile::TempDir, upstream: SocketAddr, tls: &str, http: &str) -> crate::harness::Message {

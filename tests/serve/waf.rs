@@ -2,7 +2,11 @@
 //!
 //! Compiling and starting it costs seconds, so all of it shares one process: see [`everything_that_the_filter_promises`].
 
-use std::process::Command;
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -60,9 +64,14 @@ fn ask(proxy: &Proxy, line: &str, more: &[&str], body: &str) -> Message {
     proxy.client().request(line, &headers, body)
 }
 
-/// What the filter wrote about requests, in order: each line holds one JSON object.
-fn told(proxy: &Proxy, what: &str) -> Vec<Value> {
+/// What the filter wrote about requests, in order, of which there are at least so many: each line holds one JSON object.
+fn told(proxy: &Proxy, what: &str, least: usize) -> Vec<Value> {
     let marker = format!("{{\"waf\":\"{what}\"");
+    let began = Instant::now();
+    while proxy.log().matches(&marker).count() < least {
+        assert!(began.elapsed() < Duration::from_secs(30), "not {least} of `{what}`:\n{}", proxy.log());
+        thread::sleep(Duration::from_millis(5));
+    }
     let lines: Vec<Value> = proxy
         .log()
         .lines()
@@ -110,7 +119,7 @@ fn attacks_are_blocked(proxy: &Proxy) {
         ("traversal in a form", 930, ask(proxy, "POST /", &[FORM], &format!("file={traversal}"))),
         ("traversal in JSON", 930, ask(proxy, "POST /", &[JSON], &format!("{{\"file\":\"{traversal}\"}}"))),
     ];
-    let log = told(proxy, "blocked");
+    let log = told(proxy, "blocked", cases.len());
     assert_eq!(log.len(), cases.len(), "{log:#?}");
     for ((what, group, answer), line) in cases.iter().zip(log) {
         assert_eq!(answer.status(), 403, "{what}: {answer:?}");
@@ -166,12 +175,12 @@ fn a_body_may_come_in_any_way(proxy: &Proxy) {
 }
 
 fn detecting_only_logs(proxy: &Proxy) {
-    let before = told(proxy, "detected").len();
+    let before = told(proxy, "detected", 0).len();
     let attack = ask(proxy, "POST /?q=../../../etc/passwd", &["X-Filter: detect", FORM], "a=' OR 1=1-- -");
     assert_eq!((attack.status(), attack.json()["body"].as_str()), (200, Some("a=' OR 1=1-- -")), "{attack:?}");
     assert!(!attack.has("x-waf") && attack.echoed("x-waf").is_none(), "{attack:?}");
     assert_eq!(ask(proxy, "GET /?q=1", &["X-Filter: detect"], "").status(), 200);
-    let log = told(proxy, "detected");
+    let log = told(proxy, "detected", before + 1);
     assert_eq!(log.len(), before + 1, "{log:?}");
     assert!(log[before]["score"].as_u64().unwrap() >= 10, "{log:?}");
 }

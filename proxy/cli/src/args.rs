@@ -115,6 +115,58 @@ Exit status: 0 when it serves, 1 when not.")]
         process: Process,
     },
 
+    /// List the filters of a process that serves: version, state, and what they did
+    #[command(after_help = "Examples:
+  sluice filters -c sluice.yaml
+  sluice filters --admin 127.0.0.1:9901
+
+`GET /filters` of the admin listener says more.")]
+    Filters(Process),
+
+    /// Have new requests of a process that serves pass a filter by
+    #[command(after_help = "Examples:
+  sluice disable hello -c sluice.yaml
+  sluice disable auth --force --admin 127.0.0.1:9901
+
+It stays so through reloads, until somebody enables it or the process ends. What a filter with `on_error: fail_closed` keeps
+away passes then, so that one has to be forced.
+Exit status: 0 when it is so, 1 when not.")]
+    Disable {
+        /// The filter's name
+        filter: String,
+        /// Also a filter with `on_error: fail_closed`
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        process: Process,
+    },
+
+    /// Have new requests of a process that serves meet a filter again
+    #[command(after_help = "Examples:
+  sluice enable hello -c sluice.yaml
+
+Exit status: 0 when it is so, 1 when not.")]
+    Enable {
+        /// The filter's name
+        filter: String,
+        #[command(flatten)]
+        process: Process,
+    },
+
+    /// Have a process ask to be left alone: `/ready` says no and clients are told to take other connections
+    #[command(after_help = "Examples:
+  sluice drain -c sluice.yaml
+  sluice drain --off -c sluice.yaml
+
+It serves on; stop it when the requests in flight have ended. Exit status: 0 when it is so, 1 when not.")]
+    Drain {
+        /// The drain is over
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        process: Process,
+    },
+
     /// Print the JSON Schema of the configuration file
     #[command(after_help = "Examples:
   sluice schema > sluice.schema.json

@@ -26,6 +26,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Build { precompile: _, config, into, key } => build::run(&config.config, &into, key.as_deref()),
         Command::Reload(process) => ask::run(&process, &Call::Reload),
         Command::Rollback { filter, to, process } => ask::run(&process, &Call::Rollback { filter, to }),
+        Command::Filters(process) => ask::run(&process, &Call::Filters),
+        Command::Disable { filter, force, process } => ask::run(&process, &Call::Disable { filter, force }),
+        Command::Enable { filter, process } => ask::run(&process, &Call::Enable { filter }),
+        Command::Drain { off, process } => ask::run(&process, &Call::Drain { off }),
         Command::Schema => schema::run(),
         Command::Completions { shell } => completions::run(shell),
     }

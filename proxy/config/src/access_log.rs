@@ -39,6 +39,14 @@ const QUERY: &[&str] = &[
 const HEADERS: &[&str] =
     &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-amz-security-token"];
 
+impl Redact {
+    /// What is left out unless a file says otherwise.
+    pub fn usual() -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self { query: owned(QUERY), headers: owned(HEADERS) }
+    }
+}
+
 section! {
     /// The access log
     AccessParts {
@@ -95,14 +103,6 @@ impl Shape for Access {
         let path = (!stdout).then_some(parts.path.0);
         let redact = Redact { query: parts.redact.query.0, headers: parts.redact.headers.0 };
         Some(Self(Some(plan::AccessLog { to: parts.to, path, format: parts.format.0, redact, at })))
-    }
-}
-
-impl Redact {
-    /// What is left out where nobody says otherwise.
-    pub fn standard() -> Self {
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Self { query: owned(QUERY), headers: owned(HEADERS) }
     }
 }
 

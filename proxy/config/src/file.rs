@@ -1,5 +1,7 @@
 //! The file as a whole: its sections, and the way from text to plan.
 
+use std::sync::Arc;
+
 use crate::{
     declare::section,
     error::Errors,
@@ -7,6 +9,7 @@ use crate::{
     filter::Filter,
     listener::Listener,
     node::{Kind, Node},
+    origins::Origins,
     plan::Plan,
     reader::{Cx, Names, Step, unique},
     reload::Reload,
@@ -76,7 +79,7 @@ pub(crate) fn parse(source: crate::Source<'_>, world: &dyn World) -> Result<Plan
     cx.upstreams = Names::of(root.get("upstreams"));
     let plan = File::read(&root, &mut cx).and_then(|file| file.plan(&mut cx));
     match plan {
-        Some(plan) if cx.errors.is_empty() => Ok(plan),
+        Some(plan) if cx.errors.is_empty() => Ok(Plan { origins: Origins::of(&root, source.name), ..plan }),
         _ => Err(Errors::new(source.name, source.text, cx.errors)),
     }
 }
@@ -100,6 +103,7 @@ impl File {
             reload: self.reload.plan(),
             server: self.server.plan()?,
             secret_files: std::mem::take(&mut cx.secret_files),
+            origins: Arc::default(),
         })
     }
 }

@@ -27,6 +27,7 @@ mod log;
 mod matcher;
 mod net;
 mod node;
+mod origins;
 mod payload;
 pub mod plan;
 mod quarantine;
@@ -51,6 +52,7 @@ mod tests;
 use std::path::Path;
 
 pub use error::{Error, Errors};
+pub use origins::Origins;
 pub use plan::{Plan, Position};
 pub use schema::schema;
 pub use world::{Memory, World};

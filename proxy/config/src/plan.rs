@@ -5,12 +5,14 @@ mod logs;
 mod reload;
 mod traces;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use limits::{Cache, Guests, Limits, Server, Shared};
 pub use logs::{AccessFormat, AccessLog, AccessTo, Field, Log, LogModule, Piece, Redact};
 pub use reload::{AfterDrain, Reload, Rollback};
 pub use traces::{B3, IpNet, Metrics, Otlp, OtlpCompression, OtlpProtocol, Sampling};
+
+use crate::Origins;
 
 /// Where a value stands in the configuration text; line and column start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +46,8 @@ pub struct Plan {
     pub server: Server,
     /// Files whose content stands in this plan (`{ file: … }`): a change of one is a change of the configuration.
     pub secret_files: Vec<PathBuf>,
+    /// Where each value stands in the file.
+    pub origins: Arc<Origins>,
 }
 
 /// One socket.
@@ -389,6 +393,8 @@ impl Default for PathMatch {
 pub struct Admin {
     /// Address to bind; port 0 lets the system choose.
     pub address: SocketAddr,
+    /// How many requests are remembered with what their filters did; 0 is none.
+    pub requests: usize,
     /// Position of the section.
     pub at: Position,
 }

@@ -83,6 +83,8 @@ section! {
     AdminParts {
         /// Where to listen; keep it on loopback.
         address: Bind = "127.0.0.1:9901",
+        /// How many requests `/debug/requests` remembers with what their filters did; 0 remembers none and costs nothing.
+        requests: Int<0, 1000> = "0",
     }
 }
 
@@ -117,7 +119,7 @@ pub(crate) struct Admin(Option<plan::Admin>);
 
 impl Shape for Admin {
     fn title() -> String {
-        "`off`, or `{ address }`".into()
+        "`off`, or `{ address, requests }`".into()
     }
     fn schema() -> Value {
         json!({ "anyOf": [off(), AdminParts::schema()] })
@@ -130,7 +132,8 @@ impl Shape for Admin {
             return cx.mismatch(node, &Self::title(), "write `{ address: \"127.0.0.1:9901\" }`");
         }
         let parts = AdminParts::read(node, cx)?;
-        Some(Self(Some(plan::Admin { address: parts.address.0, at: parts.at })))
+        let requests = usize::try_from(parts.requests.0).ok()?;
+        Some(Self(Some(plan::Admin { address: parts.address.0, requests, at: parts.at })))
     }
 }
 

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     context::Context,
-    lines::{Lines, Target},
+    lines::{ACCESS_LOG, Lines, Target},
     telemetry::{Collector, Records},
 };
 
@@ -56,8 +56,8 @@ impl AccessLog {
     /// # Errors
     /// No thread can be started.
     pub(crate) fn start(collector: Collector) -> io::Result<Self> {
-        let lines = Lines::start("the access log", "sluice-access-log")?;
-        let redact = ArcSwap::from_pointee(Redactor::new(&plan::Redact::standard()));
+        let lines = Lines::start(ACCESS_LOG)?;
+        let redact = ArcSwap::from_pointee(Redactor::new(&plan::Redact::usual()));
         let (records, look) = (OnceLock::new(), ArcSwapOption::empty());
         Ok(Self(Arc::new(Inner { lines, collector, records, look, redact, plan: Mutex::default() })))
     }
@@ -81,7 +81,7 @@ impl AccessLog {
         if before.as_ref().and_then(file) != wanted {
             lines.to(wanted.map_or_else(|| Ok(Target::nowhere()), open)?);
         }
-        let redact = Arc::new(Redactor::new(&plan.map_or_else(plan::Redact::standard, |plan| plan.redact.clone())));
+        let redact = Arc::new(Redactor::new(&plan.map_or_else(plan::Redact::usual, |plan| plan.redact.clone())));
         self.0.look.store(plan.map(|plan| Arc::new(Look::new(plan, redact.clone()))));
         self.0.redact.store(redact);
         *before = plan.cloned();

@@ -1,4 +1,4 @@
-//! The admin listener: what serves and what it costs, for people and for tools, and the two things that can be asked for.
+//! The admin listener: what serves and what it costs, for people and for tools, and what can be asked for.
 //!
 //! It runs on a thread and a runtime of its own, so that workers which are busy cannot keep it from answering. It reads
 //! what the thread that swaps has published, and never waits for that thread, save where it asks it for something.
@@ -8,16 +8,19 @@ mod client;
 mod config;
 mod counts;
 mod door;
+mod drain;
 mod explain;
 mod guard;
 mod levels;
 mod orders;
 mod pages;
+mod requests;
 mod routes;
 mod status;
 mod stream;
 mod upstreams;
 mod view;
+mod words;
 
 use std::{net::TcpListener, path::Path, sync::Arc};
 
@@ -50,7 +53,9 @@ pub(crate) fn start(listener: &plan::Admin, file: &Path, status: Arc<Status>) ->
     })?;
     tracing::info!("admin on http://{address}");
     if !address.ip().is_loopback() {
-        tracing::warn!("`admin.address` is not on loopback: whoever reaches {address} can bring filters back");
+        tracing::warn!(
+            "`admin.address` is not on loopback: whoever reaches {address} can bring filters back and disable them"
+        );
     }
     Ok(())
 }

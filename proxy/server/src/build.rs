@@ -9,14 +9,14 @@ use sluice_host::{Chain, Link, RouteFacts};
 
 use crate::{
     load::RunError,
-    reload::Version,
+    reload::{Disabled, Version},
     route::Table,
     site::{Action, Direct, Limits, Route, Site, TcpRoute},
     traffic::Traffic,
     upstream::{Kind, Upstream},
 };
 
-/// Puts a site together from loaded filters.
+/// Puts a site together from loaded filters; those that are disabled stand in no chain of it.
 ///
 /// # Errors
 /// [`RunError::Setup`] for routes that cannot be used.
@@ -24,15 +24,17 @@ pub(crate) fn site(
     plan: &Plan,
     file: &Path,
     filters: &[Arc<Version>],
+    disabled: &Disabled,
     upstreams: Vec<Arc<Upstream>>,
     traffic: &Traffic,
     generation: u64,
 ) -> Result<Site, RunError> {
+    let chains = Chains { filters, disabled };
     let routes = plan
         .routes
         .iter()
         .map(|r| {
-            route(r, filters, &upstreams, traffic)
+            route(r, &chains, &upstreams, traffic)
                 .map(Arc::new)
                 .ok_or_else(|| RunError::setup(file, r.at, "the route cannot be built"))
         })
@@ -51,7 +53,7 @@ pub(crate) fn site(
         .iter()
         .filter_map(|l| Some((l, l.tcp.as_ref()?)))
         .map(|(l, tcp)| {
-            tcp_route(l.address, tcp, filters, &upstreams).map(Arc::new).ok_or_else(|| {
+            tcp_route(l.address, tcp, &chains, &upstreams).map(Arc::new).ok_or_else(|| {
                 RunError::setup(file, l.at, "a TCP listener needs an upstream with endpoints, not a builtin one")
             })
         })
@@ -60,13 +62,8 @@ pub(crate) fn site(
     Ok(Site { generation, table, routes, tcp, upstreams, filters, limits, cut: Arc::default() })
 }
 
-fn route(
-    route: &plan::Route,
-    filters: &[Arc<Version>],
-    upstreams: &[Arc<Upstream>],
-    traffic: &Traffic,
-) -> Option<Route> {
-    let chain = chain(&route.filters, filters)?;
+fn route(route: &plan::Route, chains: &Chains<'_>, upstreams: &[Arc<Upstream>], traffic: &Traffic) -> Option<Route> {
+    let chain = chains.chain(&route.filters)?;
     let (action, upstream) = match &route.action {
         plan::Action::Upstream(index) => {
             let upstream = upstreams.get(*index)?.clone();
@@ -87,7 +84,7 @@ fn pairs(properties: &std::collections::BTreeMap<String, String>) -> Vec<(String
 fn tcp_route(
     listener: std::net::SocketAddr,
     tcp: &plan::Tcp,
-    filters: &[Arc<Version>],
+    chains: &Chains<'_>,
     upstreams: &[Arc<Upstream>],
 ) -> Option<TcpRoute> {
     let upstream = upstreams.get(tcp.upstream)?.clone();
@@ -99,16 +96,28 @@ fn tcp_route(
         upstream: upstream.name.clone(),
         properties: pairs(&tcp.properties),
     };
-    let chain = chain(&tcp.filters, filters)?;
+    let chain = chains.chain(&tcp.filters)?;
     Some(TcpRoute { listener, chain, upstream, facts: Arc::new(facts), idle: tcp.idle })
 }
 
-fn chain(links: &[plan::UseFilter], filters: &[Arc<Version>]) -> Option<Chain> {
-    let links = links.iter().map(|link| {
-        let version = filters.get(link.filter)?;
-        Some(Link { filter: version.filter.clone(), configuration: version.configuration(link.config.as_ref())? })
-    });
-    Some(Chain::new(links.collect::<Option<Vec<_>>>()?))
+/// What chains are made of.
+struct Chains<'a> {
+    filters: &'a [Arc<Version>],
+    disabled: &'a Disabled,
+}
+
+impl Chains<'_> {
+    /// `None` for a filter that is not there, or not with this configuration.
+    fn chain(&self, links: &[plan::UseFilter]) -> Option<Chain> {
+        let links = links.iter().map(|link| {
+            let version = self.filters.get(link.filter)?;
+            let configuration = version.configuration(link.config.as_ref())?;
+            Some((version, Link { filter: version.filter.clone(), configuration }))
+        });
+        let links = links.collect::<Option<Vec<_>>>()?;
+        let met = links.into_iter().filter(|(version, _)| !self.disabled.holds(version.name()));
+        Some(Chain::new(met.map(|(_, link)| link).collect()))
+    }
 }
 
 fn respond(direct: &plan::DirectResponse) -> Option<Direct> {

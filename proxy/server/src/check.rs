@@ -10,7 +10,7 @@ use crate::{
     load::RunError,
     logging::Logging,
     probe::{self, Probe},
-    reload::{Builder, Files, Recipe},
+    reload::{Builder, Disabled, Files, Recipe},
     serve,
     traffic::Traffic,
     upstream::Upstream,
@@ -65,7 +65,9 @@ impl CheckReport {
 pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    let logging = Logging::start(&plan::Log { level: plan::LogLevel::Error, ..plan::Log::default() });
+    let log = plan::Log { level: plan::LogLevel::Error, ..plan::Log::default() };
+    let logging = Logging::start(&log).map_err(|e| serve::no_thread(file, &e))?;
+    let _flush = logging.flush_at_end();
     let outside = serve::machine(logging, file)?;
     let traffic = Traffic::default();
     let upstreams = plan
@@ -80,7 +82,11 @@ pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
     let mut problems = Vec::new();
     let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().cloned()).collect();
     if let Some(filters) = working {
-        problems.extend(build::site(&plan, file, &filters, upstreams, &traffic, 1).err().map(|e| e.to_string()));
+        problems.extend(
+            build::site(&plan, file, &filters, &Disabled::default(), upstreams, &traffic, 1)
+                .err()
+                .map(|e| e.to_string()),
+        );
         problems.extend(probe::play(probe, &host, probe::read(&plan, &files), &filters).err().map(|e| e.to_string()));
     }
     problems.extend(certificates::read(&plan, file, &files).err().map(|e| e.to_string()));

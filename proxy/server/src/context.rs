@@ -79,6 +79,8 @@ pub(crate) struct Context {
     pub(crate) cause: Option<Cause>,
     /// Which filter answered, with its details, if one did.
     pub(crate) replied: Option<(Arc<str>, String)>,
+    /// It is remembered with what its filters did.
+    pub(crate) remembered: bool,
     /// Its spans, where traces are made.
     pub(crate) trace: Option<Box<Trace>>,
     /// Dropped last: who sees that nobody holds the site any more may give its filters back.
@@ -139,6 +141,7 @@ impl Context {
             upstream_times: UpstreamTimes::default(),
             cause: None,
             replied: None,
+            remembered: false,
             trace: None,
         }
     }

@@ -1,9 +1,13 @@
 //! The proxy's own log: to standard error, human or JSON, with levels that can be changed while it runs.
+//!
+//! A thread of its own writes it. Whoever says something, also a worker in the middle of a request, does not wait for who
+//! reads; what finds no room is counted, and said when there is room again.
 
 mod screen;
 
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal},
+    panic,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -22,7 +26,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use self::screen::Screen;
+use self::screen::{Screen, Sender};
+use crate::lines::{Counts, LOG, Lines, Target};
 
 /// Where lines of filters come from; whether one is wanted was asked before.
 pub(crate) const FILTER: &str = "filter";
@@ -37,6 +42,16 @@ pub(crate) struct Logging {
     /// Somebody wants others for a while.
     pub(crate) changed: AtomicBool,
     handle: Handle<Targets, Registry>,
+    lines: Arc<Lines>,
+}
+
+/// Has everything that was said written before what comes next, such as an error that ends the program.
+pub(crate) struct Flush(Arc<Lines>);
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
 }
 
 /// Other levels for a while, in the place of those of the configuration; the rest stays as that has it.
@@ -49,20 +64,46 @@ pub(crate) struct Wish {
 
 impl Logging {
     /// Starts logging; a second call in a process changes nothing.
-    pub(crate) fn start(log: &Log) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// No thread can be started, or standard error is closed.
+    pub(crate) fn start(log: &Log) -> io::Result<Arc<Self>> {
+        let lines = Arc::new(Lines::start(LOG)?);
+        lines.to(Target::standard_error()?);
+        let sender = |screen| Sender { screen, lines: lines.clone() };
         let (filter, handle) = reload::Layer::new(targets(log));
         let (layer, registry) = (fmt::layer().with_target(false), tracing_subscriber::registry().with(filter));
         let colours = std::io::stderr().is_terminal();
         // Only fails when logging was started before: then that one stays.
-        let _ = match log.format {
-            LogFormat::Json => registry.with(layer.json().flatten_event(true).with_writer(Screen::Json)).try_init(),
+        let started = match log.format {
+            LogFormat::Json => {
+                registry.with(layer.json().flatten_event(true).with_writer(sender(Screen::Json))).try_init()
+            }
             LogFormat::Human => {
-                registry.with(layer.with_ansi(colours).with_writer(Screen::Human { colours })).try_init()
+                registry.with(layer.with_ansi(colours).with_writer(sender(Screen::Human { colours }))).try_init()
             }
         };
+        if started.is_ok() {
+            flush_before_panics(lines.clone());
+        }
         bound_libraries(log);
         let (now, file) = (ArcSwap::from_pointee(log.clone()), Mutex::new(log.clone()));
-        Arc::new(Self { now, file, changed: AtomicBool::new(false), handle })
+        Ok(Arc::new(Self { now, file, changed: AtomicBool::new(false), handle, lines }))
+    }
+
+    /// Waits until everything that was said is written, at most a second.
+    pub(crate) fn flush(&self) {
+        self.lines.flush();
+    }
+
+    /// What flushes when it is dropped.
+    pub(crate) fn flush_at_end(&self) -> Flush {
+        Flush(self.lines.clone())
+    }
+
+    /// Lines that were not written.
+    pub(crate) fn losses(&self) -> &Counts {
+        self.lines.counts()
     }
 
     /// Takes the levels of a configuration over. What somebody wished stays when nobody wants it to end: `anew` is false
@@ -105,6 +146,15 @@ impl Logging {
         bound_libraries(&log);
         self.now.store(Arc::new(log));
     }
+}
+
+/// What a panic says goes to standard error at once: what was said before it has to be there first.
+fn flush_before_panics(lines: Arc<Lines>) {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |told| {
+        lines.flush();
+        usual(told);
+    }));
 }
 
 fn replace<K: PartialEq>(levels: &mut Vec<(K, LogLevel)>, others: Vec<(K, LogLevel)>) {
@@ -180,7 +230,7 @@ mod tests {
     #[test]
     fn a_wish_lies_over_the_file_until_that_is_read_again() {
         let file = Log { filters: vec![("a".into(), LogLevel::Warn)], ..Log::default() };
-        let logging = Logging::start(&file);
+        let logging = Logging::start(&file).expect("it starts");
         let wish = |level, filters: &[(&str, LogLevel)]| {
             let filters = filters.iter().map(|(name, level)| ((*name).to_owned(), *level)).collect();
             logging.wish(Wish { level, filters, modules: Vec::new() });
@@ -197,6 +247,25 @@ mod tests {
         wish(Some(LogLevel::Trace), &[]);
         logging.load(&Log::default(), false);
         assert_eq!(logging.of_filter("a"), Abi::Info, "the file says something else");
+    }
+
+    #[test]
+    fn what_was_said_before_a_panic_is_written_before_it_is_told() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("log");
+        let lines = Arc::new(Lines::start(LOG).expect("it starts"));
+        lines.to(Target::open(Some(path.clone())).expect("a file"));
+        let (tell, told) = std::sync::mpsc::channel();
+        // In the place of the usual words, which go to standard error.
+        panic::set_hook(Box::new(move |_| {
+            let _ = tell.send(std::fs::read_to_string(&path).unwrap_or_default());
+        }));
+        flush_before_panics(lines.clone());
+        lines.send("before\n".to_owned());
+        let panicked = std::thread::spawn(|| panic!("on purpose")).join();
+        let _ = panic::take_hook();
+        assert!(panicked.is_err());
+        assert_eq!(told.recv().expect("it was told"), "before\n");
     }
 
     #[test]

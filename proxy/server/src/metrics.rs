@@ -15,6 +15,7 @@ use sluice_host::{Cap, Filter, PhaseUsage, Total};
 use self::page::{BYTES, Family, Page, SECONDS, Value};
 use crate::{
     admin::{Status, View},
+    lines::Counts,
     reload::{BOUNDS, Spread},
 };
 
@@ -38,6 +39,8 @@ fn serving(page: &mut Page, status: &Status, view: &View) {
     let generation = Value::Level(to_f64(view.generation));
     page.add(Family::new("sluice.generation", "", "The generation that serves").with([], generation));
     let draining = Value::Level(to_f64(counts.draining.len() as u64));
+    let leaving = Value::Level(f64::from(u8::from(status.leave.is_asked())));
+    page.add(Family::new("sluice.draining", "", "1 while somebody wants no traffic to be sent here").with([], leaving));
     let help = "Old generations that still serve their last requests";
     page.add(Family::new("sluice.generations_draining", "{generation}", help).with([], draining));
     let swaps = Family::new("sluice.swaps", "{swap}", "Wishes for a new generation, by what came of them")
@@ -68,15 +71,15 @@ fn telemetry(page: &mut Page, status: &Status) {
 }
 
 fn logs(page: &mut Page, status: &Status) {
-    let counts = status.log.lines().counts();
-    let lost = Family::new(
-        "sluice.access_log.dropped",
-        "{line}",
-        "Lines of the access log that were not written, by what kept them",
-    )
-    .with([("reason", "queue_full")], Value::Count(counts.dropped.load(Relaxed)))
-    .with([("reason", "write_failed")], Value::Count(counts.lost.load(Relaxed)));
-    page.add(lost);
+    let of = |family: Family, counts: &Counts| {
+        family
+            .with([("reason", "queue_full")], Value::Count(counts.dropped.load(Relaxed)))
+            .with([("reason", "write_failed")], Value::Count(counts.lost.load(Relaxed)))
+    };
+    let help = "Lines of the access log that were not written, by what kept them";
+    page.add(of(Family::new("sluice.access_log.dropped", "{line}", help), status.log.lines().counts()));
+    let help = "Lines of the log that were not written, by what kept them";
+    page.add(of(Family::new("sluice.log.dropped", "{line}", help), status.logging.losses()));
 }
 
 fn filters(page: &mut Page, totals: &[Total]) {
@@ -122,6 +125,7 @@ fn versions(page: &mut Page, view: &View) {
     let mut info = Family::new("sluice.filter.info", "", "Which version of a filter serves");
     let mut budget = Family::new("sluice.filter.cpu_budget", SECONDS, "CPU time that a filter may take");
     let mut out = Family::new("sluice.filter.quarantined", "", "1 when a filter is out of service");
+    let mut off = Family::new("sluice.filter.disabled", "", "1 when somebody took a filter out of every chain");
     for shown in &view.filters {
         let (name, filter): (&str, &Arc<Filter>) = (&shown.name, &shown.filter);
         let version = [("filter", name), ("digest", &shown.digest), ("abi", &shown.abi)];
@@ -130,8 +134,9 @@ fn versions(page: &mut Page, view: &View) {
         budget.add([("filter", name), ("of", "call")], Value::Level(call.as_secs_f64()));
         budget.add([("filter", name), ("of", "request")], Value::Level(exchange.as_secs_f64()));
         out.add([("filter", name)], Value::Level(f64::from(u8::from(filter.is_quarantined()))));
+        off.add([("filter", name)], Value::Level(f64::from(u8::from(shown.disabled))));
     }
-    [info, budget, out].into_iter().for_each(|family| page.add(family));
+    [info, budget, out, off].into_iter().for_each(|family| page.add(family));
 }
 
 /// Numbers of a text that is read as floating point anyway.

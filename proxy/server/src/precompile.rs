@@ -33,7 +33,8 @@ pub struct Precompiled {
 pub fn precompile(file: &Path, folder: &Path, key: Option<&Path>) -> Result<Vec<Precompiled>, RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    let logging = Logging::start(&plan.telemetry.log);
+    let logging = Logging::start(&plan.telemetry.log).map_err(|e| serve::no_thread(file, &e))?;
+    let _flush = logging.flush_at_end();
     let cache = Cache::open(folder, key, u64::MAX);
     let cache = cache.map_err(|e| RunError::setup(file, Position::default(), e.to_string()))?;
     let options = HostOptions { cache: Some(Arc::new(cache)), ..HostOptions::default() };

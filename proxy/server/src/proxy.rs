@@ -17,7 +17,9 @@ use crate::{
     cause::Cause,
     context::{Context, Stash},
     framing::FramingBuilder,
+    leave::Leave,
     live::Live,
+    recent::Recent,
     request, request_body, response,
     site::Action,
     telemetry::Tracing,
@@ -35,6 +37,9 @@ pub(crate) struct Proxy {
     pub(crate) log: AccessLog,
     pub(crate) tracing: Tracing,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) leave: Arc<Leave>,
+    /// `None` when no request is remembered.
+    pub(crate) recent: Option<Arc<Recent>>,
 }
 
 #[async_trait]
@@ -52,7 +57,8 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<bool> {
         ctx.trace = self.tracing.begin(session);
-        request::begin(&self.live, session, ctx).await
+        ctx.remembered = self.recent.is_some();
+        request::begin(&self.live, self.leave.is_asked(), session, ctx).await
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<Box<HttpPeer>> {
@@ -239,8 +245,14 @@ impl ProxyHttp for Proxy {
         finish(session, ctx);
         traffic::end(&self.traffic, session, ctx);
         self.log.write(session, ctx, error);
+        let recent =
+            self.recent.as_ref().map(|recent| (recent, ctx.trace.as_ref().map(|trace| trace.context().clone())));
         if let Some(trace) = ctx.trace.take() {
             trace.end(session, ctx, &self.log);
+        }
+        // The last of all, as it takes the visits away.
+        if let Some((recent, place)) = recent {
+            recent.remember(session, ctx, place);
         }
     }
 

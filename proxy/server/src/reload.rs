@@ -12,6 +12,7 @@ mod generation;
 mod history;
 mod times;
 mod version;
+mod wishes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +22,7 @@ use std::{
 };
 
 use serde::Serialize;
-use sluice_config::Plan;
+use sluice_config::{Plan, plan::OnError};
 use sluice_host::{Digest, Filter};
 use tokio::sync::oneshot;
 
@@ -35,6 +36,7 @@ pub(crate) use self::{
     history::{History, Pins},
     times::{BOUNDS, Spread, Times},
     version::{Builder, Recipe, Version, module_path},
+    wishes::{Disabled, Wishes},
 };
 use crate::{
     admin::{Status, View},
@@ -50,6 +52,8 @@ pub(crate) enum Ask {
     Reload { cause: Cause, answer: Option<oneshot::Sender<Answer>> },
     /// Bring an earlier version of a filter back: the last one, or that whose digest begins like this.
     Rollback { filter: String, to: Option<String>, client: String, answer: oneshot::Sender<Answer> },
+    /// Take a filter out of every chain, or put it back. `force`: also one that requests are not to pass without.
+    Switch { filter: String, off: bool, force: bool, client: String, answer: oneshot::Sender<Answer> },
     /// A new version crashes too often.
     GoBack { from: Weak<Filter>, crashes: u64, requests: u64 },
 }
@@ -71,6 +75,8 @@ pub(crate) struct Swapped {
 pub(crate) enum Refusal {
     /// There is no such filter, or no such version of it.
     Unknown(String),
+    /// It is to keep requests away that nobody else does.
+    Guards(String),
     /// It cannot serve.
     Broken(String),
 }
@@ -89,7 +95,7 @@ pub(crate) struct Reloader {
     /// What the process was started with: some of it stays until it ends.
     started: Plan,
     serving: Generation,
-    pins: Pins,
+    wishes: Wishes,
     history: History,
 }
 
@@ -112,10 +118,22 @@ impl Reloader {
         let events = status.events.clone();
         let drain = Drain::start(live.clone(), events.clone(), watch.waker())?;
         let started = serving.plan.clone();
-        let (pins, history) = (Pins::default(), History::default());
+        let (wishes, history) = (Wishes::default(), History::default());
         let watched = BTreeSet::new();
-        let mut new =
-            Self { loader, live, certificates, events, status, drain, watch, watched, started, serving, pins, history };
+        let mut new = Self {
+            loader,
+            live,
+            certificates,
+            events,
+            status,
+            drain,
+            watch,
+            watched,
+            started,
+            serving,
+            wishes,
+            history,
+        };
         new.watch_over(files, true);
         new.status.view.store(new.view());
         new.events.record(What::Swapped {
@@ -151,6 +169,10 @@ impl Reloader {
                     let came = self.roll_back(&filter, to.as_deref(), cause);
                     tell(Some(answer), came);
                 }
+                Change::Asked(Ask::Switch { filter, off, force, client, answer }) => {
+                    let came = self.switch(&filter, off, force, client);
+                    tell(Some(answer), came);
+                }
                 Change::Asked(Ask::GoBack { from, crashes, requests }) => self.go_back(&from, crashes, requests),
             }
         }
@@ -161,11 +183,16 @@ impl Reloader {
         let files = Files::default();
         let number = self.serving.site.generation + 1;
         let began = Instant::now();
-        let loaded = self.loader.load(number, Some(&self.serving), &files, &self.pins);
+        let loaded = self.loader.load(number, Some(&self.serving), &files, &self.wishes);
         self.watch_over(files, loaded.is_ok());
         match loaded {
             Ok(next) => {
                 self.warn_of_what_stays(&next.plan);
+                for filter in
+                    self.wishes.disabled.names().filter(|name| next.versions.iter().any(|v| v.name() == *name))
+                {
+                    tracing::warn!(filter, "the filter stays disabled until somebody enables it");
+                }
                 self.status.logging.load(&next.plan.telemetry.log, !matches!(cause, Cause::Files { .. }));
                 Ok(self.swap(next, cause))
             }
@@ -178,12 +205,39 @@ impl Reloader {
         let serving = self.serving.versions.iter().zip(&self.serving.on_file).find(|(v, _)| v.name() == name);
         let (version, on_file) = serving.ok_or_else(|| Refusal::Unknown(format!("there is no filter `{name}`")))?;
         let recipe = self.history.find(version, to).map_err(Refusal::Unknown)?.clone();
-        let undo = self.pins.pin(on_file.clone(), recipe);
+        let undo = self.wishes.pins.pin(on_file.clone(), recipe);
         let (number, began) = (self.serving.site.generation + 1, Instant::now());
-        match self.loader.again(number, &self.serving, &self.pins) {
+        match self.loader.again(number, &self.serving, &self.wishes) {
             Ok(next) => Ok(self.swap(next, cause)),
             Err(error) => {
-                self.pins.undo(undo);
+                self.wishes.pins.undo(undo);
+                Err(self.refuse(cause, &error, began))
+            }
+        }
+    }
+
+    /// Takes a filter out of every chain, or puts it back.
+    fn switch(&mut self, name: &str, off: bool, force: bool, client: String) -> Answer {
+        let version = self.serving.versions.iter().find(|version| version.name() == name);
+        let version = version.ok_or_else(|| Refusal::Unknown(format!("there is no filter `{name}`")))?;
+        if self.wishes.disabled.holds(name) == off {
+            let generation = self.serving.site.generation;
+            return Ok(Swapped { generation, filters: BTreeMap::new(), total_ms: 0.0 });
+        }
+        if off && !force && version.recipe.settings.on_error == OnError::FailClosed {
+            return Err(Refusal::Guards(format!(
+                "filter `{name}` is `on_error: fail_closed`: what it keeps away passes while it is disabled; \
+                 say so with `?force=true` (`--force`)"
+            )));
+        }
+        self.wishes.disabled.set(name, off);
+        let filter = name.to_owned();
+        let cause = if off { Cause::Disable { filter, client } } else { Cause::Enable { filter, client } };
+        let (number, began) = (self.serving.site.generation + 1, Instant::now());
+        match self.loader.again(number, &self.serving, &self.wishes) {
+            Ok(next) => Ok(self.swap(next, cause)),
+            Err(error) => {
+                self.wishes.disabled.set(name, !off);
                 Err(self.refuse(cause, &error, began))
             }
         }
@@ -208,7 +262,8 @@ impl Reloader {
     /// Requests that begin from now on see the new generation; those in flight end on the one they have.
     fn swap(&mut self, next: Generation, cause: Cause) -> Swapped {
         let before = std::mem::replace(&mut self.serving, next);
-        self.pins.settle(&self.serving.on_file);
+        self.wishes.pins.settle(&self.serving.on_file);
+        self.wishes.disabled.settle(&self.serving.versions);
         let reload = self.serving.plan.reload.clone();
         let filters = changes(&before.versions, &self.serving.versions);
         let brought_back = matches!(cause, Cause::Rollback { .. } | Cause::Crashes { .. });
@@ -249,7 +304,7 @@ impl Reloader {
 
     /// What the admin listener shows of the generation that serves.
     fn view(&self) -> Arc<View> {
-        Arc::new(View::of(&self.serving, &self.pins, &self.history, &self.status.view.load()))
+        Arc::new(View::of(&self.serving, &self.wishes, &self.history, &self.status.view.load()))
     }
 
     fn refuse(&self, cause: Cause, error: &RunError, began: Instant) -> Refusal {
@@ -278,12 +333,12 @@ impl Reloader {
             p.listeners.iter().map(|l| (l.address, l.tls.is_some(), l.h2c, l.tcp.is_some())).collect::<Vec<_>>()
         };
         let (server, started) = (&plan.server, &self.started.server);
-        let address = |p: &Plan| p.admin.as_ref().map(|admin| admin.address);
+        let admin = |p: &Plan| p.admin.as_ref().map(|admin| (admin.address, admin.requests));
         let traces = |p: &Plan| (p.telemetry.otlp.clone(), p.telemetry.sampling, p.telemetry.b3);
         let watch = |p: &Plan| (p.reload.watch, p.reload.debounce, p.reload.poll);
         let stays = [
             ("listeners", sockets(plan) != sockets(&self.started)),
-            ("admin", address(plan) != address(&self.started)),
+            ("admin", admin(plan) != admin(&self.started)),
             ("telemetry.log.format", plan.telemetry.log.format != self.started.telemetry.log.format),
             ("telemetry.otlp, sampling or b3", traces(plan) != traces(&self.started)),
             ("telemetry.metrics", plan.telemetry.metrics != self.started.telemetry.metrics),

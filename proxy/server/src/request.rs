@@ -26,12 +26,13 @@ use crate::{
     upstream::Kind,
 };
 
-/// Takes a request up to the point where an upstream is needed. True when it was answered here.
-pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+/// Takes a request up to the point where an upstream is needed. True when it was answered here. `last`: no other is wanted
+/// on its connection.
+pub(crate) async fn begin(live: &Live, last: bool, session: &mut Session, ctx: &mut Context) -> Result<bool> {
     let site = live.get();
     ctx.method = method::known(&session.req_header().method);
     // Pingora would keep a connection of HTTP/1.0 open that nobody asked to keep, and its client waits for the end.
-    let keep = session.req_header().version != Version::HTTP_10 || asks_to_keep(session);
+    let keep = !last && (session.req_header().version != Version::HTTP_10 || asks_to_keep(session));
     session.set_keepalive(keep.then(|| site.limits.keepalive.as_secs().max(1)));
     session.set_read_timeout(Some(site.limits.read_timeout));
     session.set_write_timeout(Some(site.limits.read_timeout));
@@ -56,8 +57,8 @@ pub(crate) async fn begin(live: &Live, session: &mut Session, ctx: &mut Context)
         Some(chain) if chain.is_empty() => ctx.exchange = Some(chain.open_unread()),
         Some(chain) => ctx.exchange = Some(chain.open(Box::new(message(session, ctx)))),
     }
-    if let (Some(trace), Some(exchange)) = (&ctx.trace, &mut ctx.exchange)
-        && trace.records()
+    if let Some(exchange) = &mut ctx.exchange
+        && (ctx.remembered || ctx.trace.as_ref().is_some_and(|trace| trace.records()))
     {
         exchange.record();
     }
@@ -130,7 +131,7 @@ fn find(session: &Session, ctx: &mut Context) -> Option<sluice_host::Chain> {
 /// The facts that filters read as properties.
 fn message(session: &Session, ctx: &Context) -> Message {
     let address = |a: Option<&pingora_core::protocols::l4::socket::SocketAddr>| a.and_then(|a| a.as_inet().copied());
-    let tls = session.digest().and_then(|digest| digest.ssl_digest.as_deref()).map(tls_facts::facts);
+    let tls = session.digest().and_then(|digest| digest.ssl_digest.as_deref()).and_then(tls_facts::facts);
     Message::new(ExchangeFacts {
         source: address(session.client_addr()),
         destination: address(session.server_addr()),

@@ -14,7 +14,7 @@ use pingora_core::{
     server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf},
     services::listening::Service,
 };
-use pingora_proxy::http_proxy_service_with_name;
+use pingora_proxy::http_proxy;
 use sluice_config::{
     Plan, Position,
     plan::{self, Listener},
@@ -27,6 +27,7 @@ use crate::{
     admin::{self, Status},
     certificates::{Certificate, Certificates},
     context::in_flight,
+    leave::Leaving,
     limits,
     listen::Claim,
     live::Live,
@@ -35,9 +36,10 @@ use crate::{
     outside::Machine,
     probe::Probe,
     proxy::Proxy,
-    reload::{self, Ask, Cause, Files, Loader, Pins, Reloader},
+    reload::{self, Ask, Cause, Files, Loader, Reloader, Wishes},
     tcp::{Bound, TcpProxy},
     telemetry::{Collector, Exports, MetricsPush, Tracing},
+    tls_facts::Handshakes,
     watch::Waker,
 };
 
@@ -54,7 +56,8 @@ const POOL: usize = 512;
 pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let files = Files::default();
     let plan = load::plan(file, &files)?;
-    let logging = Logging::start(&plan.telemetry.log);
+    let logging = Logging::start(&plan.telemetry.log).map_err(|e| no_thread(file, &e))?;
+    let _flush = logging.flush_at_end();
     load::warnings(&plan).iter().for_each(|w| tracing::warn!("{w}"));
     let workers = if plan.server.workers == 0 {
         thread::available_parallelism().map_or(1, usize::from)
@@ -67,7 +70,8 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let collector = Collector::new(&plan.telemetry);
     let collector = collector.map_err(|e| RunError::setup(file, Position::default(), e))?;
     let log = AccessLog::start(collector).map_err(|e| no_thread(file, &e))?;
-    let status = Arc::new(Status::new(host.clone(), log.clone(), logging));
+    let remembered = plan.admin.as_ref().map_or(0, |admin| admin.requests);
+    let status = Arc::new(Status::new(host.clone(), log.clone(), logging, remembered));
     let tracing = Tracing::start(&plan.telemetry, file)?;
     status.events.trace_with(tracing.clone());
     machine.callouts().trace_with(tracing.clone());
@@ -79,12 +83,19 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let traffic = status.traffic.clone();
     let (on, seen) = (file.to_owned(), traffic.clone());
     let loader = Loader { file: on, host, machine, probe, log: log.clone(), traffic: seen, shards: workers };
-    let serving = loader.load(1, None, &files, &Pins::default())?;
+    let serving = loader.load(1, None, &files, &Wishes::default())?;
     let plan = serving.plan.clone();
     let live = Arc::new(Live::new(serving.site.clone()));
     let claims = claims(&plan, file)?;
     let certificates = Arc::new(Certificates::new(&serving.plan, &serving.keys));
-    let proxy = Proxy { live: live.clone(), log: log.clone(), tracing, traffic };
+    let proxy = Proxy {
+        live: live.clone(),
+        log: log.clone(),
+        tracing,
+        traffic,
+        leave: status.leave.clone(),
+        recent: status.recent.clone(),
+    };
     let server = server(&plan, &claims, &certificates, file, workers, &proxy)?;
     let reloader = Reloader::new(loader, serving, files, live.clone(), certificates, status.clone());
     let reloader = reloader.map_err(|e| no_thread(file, &e))?;
@@ -141,6 +152,7 @@ fn announce(claims: &[Claim], schemes: &[&str], summary: &str, file: &str, statu
     for (claim, scheme) in claims.iter().zip(schemes) {
         if !claim.wait() {
             tracing::error!("nobody listens on {} although it was asked for", claim.address);
+            status.logging.flush();
             std::process::exit(1);
         }
         tracing::info!("serving {scheme}://{}", claim.address);
@@ -177,20 +189,19 @@ fn server(
         if listeners.is_empty() {
             continue;
         }
-        let mut service =
-            http_proxy_service_with_name(&server.configuration, proxy.clone(), if h2c { "h2c" } else { "http" });
-        if let Some(app) = service.app_logic_mut() {
-            let mut options = HttpServerOptions::default();
-            options.h2c = h2c;
-            options.h2_idle_timeout = Some(plan.server.keepalive);
-            app.server_options = Some(options);
-        }
+        let mut app = http_proxy(&server.configuration, proxy.clone());
+        let mut options = HttpServerOptions::default();
+        options.h2c = h2c;
+        options.h2_idle_timeout = Some(plan.server.keepalive);
+        app.server_options = Some(options);
+        let app = Leaving { app: Arc::new(app), leave: proxy.leave.clone() };
+        let mut service = Service::new((if h2c { "h2c" } else { "http" }).to_owned(), app);
         for (at, (listener, claim)) in listeners {
             let address = claim.address.to_string();
             match &listener.tls {
                 None => service.add_tcp(&address),
-                Some(tls) => {
-                    let mut settings = tls_settings(file, listener, tls, certificates.of(at))?;
+                Some(_) => {
+                    let mut settings = tls_settings(file, listener, certificates.of(at))?;
                     settings.enable_h2();
                     service.add_tls_with_settings(&address, None, settings);
                 }
@@ -206,8 +217,8 @@ fn server(
         for (at, (listener, claim)) in tcp {
             match &listener.tls {
                 None => service.add_tcp(&claim.address.to_string()),
-                Some(tls) => {
-                    let settings = tls_settings(file, listener, tls, certificates.of(at))?;
+                Some(_) => {
+                    let settings = tls_settings(file, listener, certificates.of(at))?;
                     service.add_tls_with_settings(&claim.address.to_string(), None, settings);
                 }
             }
@@ -220,15 +231,13 @@ fn server(
 fn tls_settings(
     file: &Path,
     listener: &Listener,
-    tls: &plan::ListenerTls,
     certificate: Option<&Arc<Certificate>>,
 ) -> Result<TlsSettings, RunError> {
-    let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
-    let mut settings = TlsSettings::intermediate(&cert, &key)
-        .map_err(|e| RunError::setup(file, listener.at, format!("listener {}: {e}", listener.address)))?;
-    if let Some(certificate) = certificate {
-        settings.set_cert_resolver(certificate.clone());
-    }
+    let fail =
+        |e: &dyn std::fmt::Display| RunError::setup(file, listener.at, format!("listener {}: {e}", listener.address));
+    let certificate = certificate.ok_or_else(|| fail(&"its certificate was not read"))?;
+    let mut settings = TlsSettings::with_callbacks(Box::new(Handshakes)).map_err(|e| fail(&e))?;
+    settings.set_cert_resolver(certificate.clone());
     Ok(settings)
 }
 
@@ -280,16 +289,19 @@ impl ShutdownSignalWatch for Signals {
             _ = terminate.recv() => {}
         }
         tracing::info!(in_flight = in_flight(), "stopping: no new connections, requests in flight may finish");
+        self.status.leave.end();
         if !self.status.stopping.swap(true, Ordering::SeqCst) {
             let (grace, exports) = (self.grace, self.exports.clone());
+            let logging = self.status.logging.clone();
             // Pingora would sleep through the whole grace period even when nothing is left to wait for.
-            let _ = thread::Builder::new().name("sluice-drain".into()).spawn(move || drain(grace, &exports));
+            let drain = move || drain(grace, &exports, &logging);
+            let _ = thread::Builder::new().name("sluice-drain".into()).spawn(drain);
         }
         ShutdownSignal::GracefulTerminate
     }
 }
 
-fn drain(grace: Duration, exports: &Exports) {
+fn drain(grace: Duration, exports: &Exports, logging: &Logging) {
     let began = Instant::now();
     // A moment for connections that were accepted just now to become requests.
     thread::sleep(Duration::from_millis(100));
@@ -302,5 +314,6 @@ fn drain(grace: Duration, exports: &Exports) {
     }
     exports.end();
     tracing::info!("stopped");
+    logging.flush();
     std::process::exit(0);
 }

@@ -120,7 +120,7 @@ impl TcpProxy {
 fn facts(stream: &Stream) -> ExchangeFacts {
     let digest = stream.get_socket_digest();
     let address = |a: Option<&pingora_core::protocols::l4::socket::SocketAddr>| a.and_then(|a| a.as_inet().copied());
-    let tls = stream.get_ssl_digest().map(|digest| tls_facts::facts(&digest));
+    let tls = stream.get_ssl_digest().and_then(|digest| tls_facts::facts(&digest));
     ExchangeFacts {
         source: address(digest.as_ref().and_then(|d| d.peer_addr())),
         destination: address(digest.as_ref().and_then(|d| d.local_addr())),
@@ -260,6 +260,7 @@ impl Connection {
             route: route.clone(),
             client: facts.source,
             listener: facts.destination,
+            tls: facts.tls.clone(),
             began: Instant::now(),
             began_wall: facts.started,
             generation,

@@ -19,7 +19,8 @@ use crate::{
 
 const FILTERS: usize = 64;
 /// What is asked for, beside `/metrics` and `/events`.
-const PAGES: [&str; 6] = ["/live", "/ready", "/filters", "/config", "/upstreams", "/routes/explain?path=/"];
+const PAGES: [&str; 7] =
+    ["/live", "/ready", "/filters", "/config?origins=true", "/upstreams", "/routes/explain?path=/", "/debug/requests"];
 
 /// A filter that takes a while to compile; no two are the same.
 fn large(number: usize) -> Vec<u8> {
@@ -49,7 +50,7 @@ fn it_answers_while_filters_compile_and_the_workers_are_saturated() {
     // A machine that is too busy is what this test is about; the filters are not to blame.
     let limits = "limits: { cpu_per_call: 10s, cpu_per_request: 60s }";
     let chain: Vec<_> = names.iter().map(|(name, path)| (name.as_str(), path.as_str(), limits)).collect();
-    let extra = "reload: { watch: false }\nadmin: { address: \"127.0.0.1:0\" }\nserver: { cache: off, workers: 2 }\n";
+    let extra = "reload: { watch: false }\nadmin: { address: \"127.0.0.1:0\", requests: 100 }\nserver: { cache: off, workers: 2 }\n";
     let proxy = Proxy::start_in(dir, &chain_yaml(&chain, None, extra));
     let admin = Admin::of(&proxy);
     for n in 0..FILTERS {

@@ -58,7 +58,29 @@ fn the_configuration_is_shown_without_secrets() {
     assert_eq!(config["filters"]["v"]["limits"]["cpu_per_call"], "10ms");
     assert_eq!(config["routes"][0]["filters"][0]["filter"], "v");
     assert_eq!(config["upstreams"]["up"]["builtin"], "echo");
-    for path in ["/filters", "/filters/v", "/events", "/metrics", "/"] {
+    assert_eq!(answer.json()["origins"], Value::Null);
+    let shown = admin.get("/config?origins=true").json();
+    assert_eq!(shown["config"], *config);
+    let line = |path: &str| {
+        let origin = shown["origins"][path].as_str().unwrap_or_else(|| panic!("{path}: {shown}"));
+        let (file, line) = origin.rsplit_once(':').unwrap();
+        assert!(file.ends_with("/sluice.yaml"), "{origin}");
+        line.parse::<usize>().unwrap()
+    };
+    // As `chain_yaml` writes it.
+    let places = [
+        ("listeners[0].address", 1),
+        ("filters.v.source.path", 3),
+        ("filters.v.config", 3),
+        ("filters.v.env.TOKEN", 3),
+        ("upstreams.up.builtin", 5),
+        ("routes[0].filters[0]", 6),
+        ("admin.address", 7),
+    ];
+    assert_eq!(places.map(|(path, _)| line(path)), places.map(|(_, line)| line));
+    assert_eq!((&shown["origins"]["server.workers"], &shown["origins_more"]), (&Value::Null, &0.into()), "a default");
+    assert_eq!(admin.get("/config?origin=true").status(), 400);
+    for path in ["/filters", "/filters/v", "/events", "/metrics", "/", "/config?origins=true"] {
         assert!(!admin.get(path).text().contains("s3cret"), "{path}");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -73,12 +74,24 @@ impl Proxy {
             .unwrap();
         let mut proxy = Self { child, dir, addresses: Vec::new() };
         proxy.wait_for("ready: ");
-        proxy.addresses = proxy
-            .log()
-            .lines()
-            .filter_map(|l| l.split("serving ").nth(1)?.split("://").nth(1)?.split('"').next()?.trim().parse().ok())
-            .collect();
+        proxy.addresses = addresses(&proxy.log());
         proxy
+    }
+
+    /// Serves with its log in a pipe. What it says until it is ready can be read as ever; the rest waits in the pipe.
+    pub fn piped(yaml: &str) -> (Self, BufReader<ChildStderr>) {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("sluice.yaml");
+        fs::write(&file, yaml).unwrap();
+        let out = File::create(dir.path().join("access.log")).unwrap();
+        let mut child = command(&file).stdout(out).stderr(Stdio::piped()).spawn().unwrap();
+        let mut pipe = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("ready: ") {
+            assert_ne!(pipe.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+        }
+        fs::write(dir.path().join("proxy.log"), &said).unwrap();
+        (Self { child, dir, addresses: addresses(&said) }, pipe)
     }
 
     /// Runs it with a configuration that must be refused, and returns what it says.
@@ -114,6 +127,19 @@ impl Proxy {
     /// The proxy's own log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("proxy.log")).unwrap()
+    }
+
+    /// Waits until a thread of the proxy has written this text into the log, which was said before.
+    pub fn logged(&self, text: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains(text) {
+                return log;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "it did not say `{text}`:\n{log}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until the log holds this text.
@@ -205,6 +231,13 @@ impl Drop for Proxy {
             eprintln!("--- proxy.log\n{}", self.log());
         }
     }
+}
+
+/// Where it serves, by its log.
+fn addresses(log: &str) -> Vec<SocketAddr> {
+    let address =
+        |line: &str| line.split("serving ").nth(1)?.split("://").nth(1)?.split('"').next()?.trim().parse().ok();
+    log.lines().filter_map(address).collect()
 }
 
 fn command(file: &Path) -> Command {

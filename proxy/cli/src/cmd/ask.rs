@@ -1,4 +1,5 @@
-//! `sluice reload` and `sluice rollback`: asks a process that serves, and prints what came of it.
+//! `sluice reload`, `rollback`, `filters`, `disable`, `enable` and `drain`: asks a process that serves, and prints what came of
+//! it.
 
 use std::process::ExitCode;
 

@@ -163,6 +163,7 @@ fields! {
     FiltersDuration: "filters_us", "Microseconds in callbacks of filters.";
     TlsVersion: "tls_version", "Version of TLS, when the listener speaks it.";
     TlsCipher: "tls_cipher", "Its cipher suite.";
+    TlsServerName: "tls_server_name", "The name that its client asked for (SNI).";
     Route: "route", "The route that matched.";
     Upstream: "upstream", "The upstream of that route.";
     UpstreamAddress: "upstream_address", "The endpoint that was tried last.";

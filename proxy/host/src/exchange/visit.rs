@@ -53,6 +53,11 @@ impl Exchange {
         self.visits.as_deref()
     }
 
+    /// Takes what was written down out of the exchange, whose end is near.
+    pub fn take_visits(&mut self) -> Visits {
+        self.visits.take().map(|visits| *visits).unwrap_or_default()
+    }
+
     /// Does something that may enter a filter, and writes it down if it did.
     pub(super) fn visit(&mut self, filter: usize, phase: Phase, enter: impl FnOnce(&mut Self) -> Verdict) -> Verdict {
         let Some(visits) = &mut self.visits else { return enter(self) };

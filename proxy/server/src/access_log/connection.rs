@@ -8,7 +8,7 @@ use std::{
 
 use opentelemetry::trace::SpanContext;
 use sluice_config::plan::Field;
-use sluice_host::{Exchange, RouteFacts};
+use sluice_host::{Exchange, RouteFacts, TlsFacts};
 
 use super::{
     line::{Known, Side},
@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     pub(crate) client: Option<SocketAddr>,
     /// Where it was taken.
     pub(crate) listener: Option<SocketAddr>,
+    /// `None` where the listener does not speak it.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
     pub(crate) began: Instant,
     pub(crate) began_wall: Duration,
     pub(crate) generation: u64,
@@ -55,6 +57,10 @@ impl Known for Ended<'_> {
             Field::BytesSent => Some(Value::Number(c.sent)),
             Field::Duration => Some(Value::Micros(c.began.elapsed())),
             Field::FiltersDuration => Some(Value::Micros(self.exchange.ran().map(|ran| ran.used).sum())),
+            Field::TlsVersion => c.tls.as_ref().map(|tls| Value::Text(tls.version.as_str().into())),
+            Field::TlsServerName => {
+                c.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).map(|name| Value::Text(name.into()))
+            }
             Field::Route => Some(Value::Text(c.route.name.as_str().into())),
             Field::Upstream => Some(Value::Text(c.route.upstream.as_str().into())),
             Field::UpstreamAddress => c.upstream.map(Value::Address),

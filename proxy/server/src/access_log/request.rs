@@ -43,6 +43,7 @@ impl Known for Request<'_> {
             Field::FiltersDuration => ctx.exchange.as_ref().map(|e| Value::Micros(e.ran().map(|ran| ran.used).sum())),
             Field::TlsVersion => self.tls().map(|tls| Value::Text(tls_facts::version(tls).into())),
             Field::TlsCipher => self.tls().map(|tls| Value::Text((*tls.cipher).into())),
+            Field::TlsServerName => self.tls().and_then(tls_facts::server_name).map(|name| Value::Text(name.into())),
             Field::Route => route.map(|route| Value::Text(route.name.as_str().into())),
             Field::Upstream => route.map(|route| Value::Text(route.upstream.as_str().into())),
             Field::UpstreamAddress => ctx.upstream.map(Value::Address),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, header::HOST};
+use http::{Method, Request, Response, header::HOST};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
@@ -15,6 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 
+use super::words;
 use crate::{
     load::{self, RunError},
     reload::Files,
@@ -36,6 +37,25 @@ pub enum Call {
         filter: String,
         /// The beginning of the version's digest; `None` is the last one before the one that serves.
         to: Option<String>,
+    },
+    /// Say which filters serve.
+    Filters,
+    /// Take a filter out of every chain.
+    Disable {
+        /// The filter's name.
+        filter: String,
+        /// Also one that requests are not to pass without.
+        force: bool,
+    },
+    /// Put a filter back into its chains.
+    Enable {
+        /// The filter's name.
+        filter: String,
+    },
+    /// Ask to be left alone.
+    Drain {
+        /// It is over.
+        off: bool,
     },
 }
 
@@ -69,24 +89,34 @@ pub fn ask(address: SocketAddr, call: &Call) -> Result<String, String> {
     let text = |key: &str| body[key].as_str().map(str::to_owned);
     match text("error") {
         Some(error) => Err(error),
-        None if body["generation"].is_u64() => Ok(words(&body)),
-        None => text("message").ok_or_else(|| format!("{address} answers {status}, and not as an admin listener does")),
+        None => words::of(call, &body)
+            .or_else(|| text("message"))
+            .ok_or_else(|| format!("{address} answers {status}, and not as an admin listener does")),
     }
 }
 
 async fn send(address: SocketAddr, call: &Call) -> Result<Response<Bytes>, String> {
-    let (path, body) = match call {
-        Call::Reload => ("/reload".to_owned(), String::new()),
-        Call::Rollback { filter, to } => {
-            let filter = utf8_percent_encode(filter, NON_ALPHANUMERIC);
-            (format!("/filters/{filter}/rollback"), json!({ "to": to }).to_string())
+    let of_filter =
+        |filter: &str, what: &str| format!("/filters/{}/{what}", utf8_percent_encode(filter, NON_ALPHANUMERIC));
+    let (method, path, body) = match call {
+        Call::Reload => (Method::POST, "/reload".to_owned(), String::new()),
+        Call::Rollback { filter, to } => (Method::POST, of_filter(filter, "rollback"), json!({ "to": to }).to_string()),
+        Call::Filters => (Method::GET, "/filters".to_owned(), String::new()),
+        Call::Disable { filter, force } => {
+            (Method::POST, of_filter(filter, &format!("disable?force={force}")), String::new())
         }
+        Call::Enable { filter } => (Method::POST, of_filter(filter, "enable"), String::new()),
+        Call::Drain { off } => (Method::POST, format!("/drain?off={off}"), String::new()),
     };
     let unreachable = |e: &dyn std::fmt::Display| format!("nobody answers on {address}: {e}");
     let stream = TcpStream::connect(address).await.map_err(|e| unreachable(&e))?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(&e))?;
     tokio::spawn(connection);
-    let request = Request::post(path).header(HOST, address.to_string()).body(Full::new(Bytes::from(body)));
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, address.to_string())
+        .body(Full::new(Bytes::from(body)));
     let answer = sender.send_request(request.map_err(|e| e.to_string())?).await.map_err(|e| unreachable(&e))?;
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, ANSWER).collect().await.map_err(|e| unreachable(&e))?.to_bytes();
@@ -102,28 +132,4 @@ fn here(mut address: SocketAddr) -> SocketAddr {
         });
     }
     address
-}
-
-fn words(swapped: &Value) -> String {
-    let filters = swapped["filters"].as_object().into_iter().flatten().map(|(name, digest)| match digest.as_str() {
-        Some(digest) => format!("{name} is {}", digest.get(..19).unwrap_or(digest)),
-        None => format!("{name} is gone"),
-    });
-    let filters: Vec<_> = filters.collect();
-    let filters = if filters.is_empty() { "no filter is another".to_owned() } else { filters.join(", ") };
-    format!("generation {} serves: {filters} (built in {} ms)", swapped["generation"], swapped["total_ms"])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_swap_is_told_in_words() {
-        let digest = format!("sha256:{}", "ab".repeat(32));
-        let swapped = json!({ "generation": 3, "filters": { "a": digest, "b": null }, "total_ms": 1.5 });
-        assert_eq!(words(&swapped), "generation 3 serves: a is sha256:abababababab, b is gone (built in 1.5 ms)");
-        let swapped = json!({ "generation": 4, "filters": {}, "total_ms": 0.5 });
-        assert_eq!(words(&swapped), "generation 4 serves: no filter is another (built in 0.5 ms)");
-    }
 }

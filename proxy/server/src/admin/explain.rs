@@ -64,8 +64,8 @@ fn told(view: &View, asked: &Asked) -> Value {
     let Asked { host, path, method, headers } = asked;
     let explained = view.table.explain(host.as_bytes(), method.as_bytes(), path.as_bytes(), headers);
     let routes = &view.config["routes"];
-    let route = explained.route.map(|index| &routes[index]);
-    let upstream = route.and_then(|route| route["action"]["upstream"].as_str());
+    let route = explained.route.map(|index| with_switches(routes[index].clone(), view));
+    let upstream = route.as_ref().and_then(|route| route["action"]["upstream"].as_str());
     let missed = explained.missed.iter().take(TOLD);
     json!({
         "generation": view.generation,
@@ -75,6 +75,15 @@ fn told(view: &View, asked: &Asked) -> Value {
         "passed_over": missed.map(|(at, miss)| json!({ "route": routes[*at]["name"], "why": why(miss) })).collect::<Vec<_>>(),
         "passed_over_more": explained.missed.len().saturating_sub(TOLD),
     })
+}
+
+/// The route with what was made of its chain since the file was read.
+fn with_switches(mut route: Value, view: &View) -> Value {
+    for link in route["filters"].as_array_mut().into_iter().flatten() {
+        let off = view.filters.iter().any(|filter| filter.disabled && link["filter"] == filter.name);
+        link["disabled"] = off.into();
+    }
+    route
 }
 
 fn why(miss: &Miss<'_>) -> String {

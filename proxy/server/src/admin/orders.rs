@@ -1,4 +1,4 @@
-//! What can be asked for: everything read again, and an earlier version of a filter back.
+//! What can be asked for: everything read again, an earlier version of a filter back, and a filter out of every chain.
 
 use std::{sync::Arc, time::Duration};
 
@@ -49,6 +49,37 @@ pub(super) async fn rollback(
     ask(&status, |answer| Ask::Rollback { filter, to, client, answer }).await
 }
 
+/// Whether also a filter is disabled that requests are not to pass without.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Force {
+    #[serde(default)]
+    force: bool,
+}
+
+pub(super) async fn disable(
+    State(status): State<Arc<Status>>,
+    Extension(ends): Extension<Ends>,
+    Path(filter): Path<String>,
+    query: Result<Query<Force>, QueryRejection>,
+) -> Response {
+    let force = match query {
+        Ok(Query(Force { force })) => force,
+        Err(error) => return answer::error(StatusCode::BAD_REQUEST, error.body_text()),
+    };
+    let client = ends.peer.to_string();
+    ask(&status, |answer| Ask::Switch { filter, off: true, force, client, answer }).await
+}
+
+pub(super) async fn enable(
+    State(status): State<Arc<Status>>,
+    Extension(ends): Extension<Ends>,
+    Path(filter): Path<String>,
+) -> Response {
+    let client = ends.peer.to_string();
+    ask(&status, |answer| Ask::Switch { filter, off: false, force: false, client, answer }).await
+}
+
 /// A status, and a sentence that says why.
 pub(super) type Refused = (StatusCode, String);
 
@@ -92,6 +123,7 @@ async fn ask(status: &Status, order: impl FnOnce(oneshot::Sender<Answer>) -> Ask
     match timeout(PATIENCE, answer).await {
         Ok(Ok(Ok(Ok(swapped)))) => answer::json(&swapped),
         Ok(Ok(Ok(Err(Refusal::Unknown(why))))) => answer::error(StatusCode::NOT_FOUND, why),
+        Ok(Ok(Ok(Err(Refusal::Guards(why))))) => answer::error(StatusCode::CONFLICT, why),
         Ok(Ok(Ok(Err(Refusal::Broken(why))))) => answer::error(StatusCode::UNPROCESSABLE_ENTITY, why),
         Ok(_) => answer::error(StatusCode::SERVICE_UNAVAILABLE, "the thread that swaps has ended"),
         Err(_) => {

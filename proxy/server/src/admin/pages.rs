@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header::CONTENT_TYPE};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Status, answer};
@@ -52,9 +53,27 @@ pub(super) async fn filter(State(status): State<Arc<Status>>, Path(name): Path<S
     }
 }
 
-pub(super) async fn config(State(status): State<Arc<Status>>) -> Response {
+/// What of a configuration is shown.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shown {
+    /// With where each value stands.
+    #[serde(default)]
+    origins: bool,
+}
+
+pub(super) async fn config(State(status): State<Arc<Status>>, query: Result<Query<Shown>, QueryRejection>) -> Response {
+    let origins = match query {
+        Ok(Query(Shown { origins })) => origins,
+        Err(error) => return answer::error(StatusCode::BAD_REQUEST, error.body_text()),
+    };
     let view = status.view.load();
-    answer::json(&json!({ "generation": view.generation, "since": view.since, "config": view.config }))
+    let mut shown = json!({ "generation": view.generation, "since": view.since, "config": view.config });
+    if origins {
+        shown["origins"] = super::config::origins(&view.origins);
+        shown["origins_more"] = view.origins.more.into();
+    }
+    answer::json(&shown)
 }
 
 pub(super) async fn metrics(State(status): State<Arc<Status>>) -> Response {

@@ -11,7 +11,7 @@ use axum::{
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Status, answer, explain, guard, levels, orders, pages, stream, upstreams};
+use super::{Status, answer, drain, explain, guard, levels, orders, pages, requests, stream, upstreams};
 
 type Route = (&'static str, &'static str, MethodRouter<Arc<Status>>);
 
@@ -24,11 +24,15 @@ fn all() -> Vec<Route> {
         ("GET", "/filters", get(pages::filters)),
         ("GET", "/filters/{name}", get(pages::filter)),
         ("POST", "/filters/{name}/rollback", post(orders::rollback)),
+        ("POST", "/filters/{name}/disable", post(orders::disable)),
+        ("POST", "/filters/{name}/enable", post(orders::enable)),
         ("GET", "/config", get(pages::config)),
         ("GET", "/routes/explain", get(explain::explain)),
         ("GET", "/upstreams", get(upstreams::upstreams)),
         ("GET", "/events", get(stream::events)),
         ("GET", "/metrics", get(pages::metrics)),
+        ("GET", "/debug/requests", get(requests::requests)),
+        ("POST", "/drain", post(drain::drain)),
         ("POST", "/reload", post(orders::reload)),
         ("GET", "/logging", get(levels::shown)),
         ("POST", "/logging", post(levels::wish)),

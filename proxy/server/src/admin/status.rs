@@ -15,7 +15,9 @@ use tokio::sync::Semaphore;
 use super::View;
 use crate::{
     access_log::AccessLog,
+    leave::Leave,
     logging::Logging,
+    recent::Recent,
     reload::{Ask, Events},
     telemetry::Pushes,
     traffic::Traffic,
@@ -35,6 +37,9 @@ pub(crate) struct Status {
     pub(crate) traffic: Arc<Traffic>,
     /// What became of metrics that were sent; empty when they are not.
     pub(crate) pushes: OnceLock<Arc<Pushes>>,
+    /// `None` when no request is remembered.
+    pub(crate) recent: Option<Arc<Recent>>,
+    pub(crate) leave: Arc<Leave>,
     pub(crate) view: ArcSwap<View>,
     /// Every listener is bound.
     pub(crate) listening: AtomicBool,
@@ -46,7 +51,8 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(host: Arc<Host>, log: AccessLog, logging: Arc<Logging>) -> Self {
+    /// `requests` are remembered.
+    pub(crate) fn new(host: Arc<Host>, log: AccessLog, logging: Arc<Logging>, requests: usize) -> Self {
         Self {
             host,
             events: Arc::default(),
@@ -54,6 +60,8 @@ impl Status {
             logging,
             traffic: Arc::default(),
             pushes: OnceLock::new(),
+            recent: Recent::of(requests).map(Arc::new),
+            leave: Arc::default(),
             view: ArcSwap::default(),
             listening: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -79,6 +87,9 @@ impl Status {
         let mut reasons = Vec::new();
         if self.stopping.load(Relaxed) {
             reasons.push("the process is stopping");
+        }
+        if self.leave.is_asked() {
+            reasons.push("somebody asked for a drain; `POST /drain?off=true` ends it");
         }
         if self.view.load().generation == 0 {
             reasons.push("the first configuration is being loaded");

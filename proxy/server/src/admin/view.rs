@@ -4,6 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 use serde_json::Value;
+use sluice_config::Origins;
 use sluice_host::Filter;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     counts::{Counts, Now, OldVersion},
 };
 use crate::{
-    reload::{Generation, History, OldGeneration, Pins, Version, millis, module_path},
+    reload::{Generation, History, OldGeneration, Version, Wishes, millis, module_path},
     route::Table,
     site::Site,
     upstream::Upstream,
@@ -25,6 +26,8 @@ pub(crate) struct View {
     pub(super) since: String,
     pub(crate) filters: Vec<FilterView>,
     pub(super) config: Value,
+    /// Where its values stand in the file.
+    pub(super) origins: Arc<Origins>,
     /// By index into the routes of `config`.
     pub(super) table: Arc<Table>,
     pub(super) upstreams: Vec<Arc<Upstream>>,
@@ -48,6 +51,8 @@ pub(crate) struct FilterView {
     start_ms: f64,
     /// It was brought back, and its files say another version.
     pinned: bool,
+    /// Somebody took it out of every chain.
+    pub(super) disabled: bool,
     /// Versions that can be brought back, the last one first.
     earlier: Vec<String>,
     limits: Value,
@@ -58,12 +63,12 @@ pub(crate) struct FilterView {
 
 impl View {
     /// `before` is the one that was shown until now.
-    pub(crate) fn of(serving: &Generation, pins: &Pins, history: &History, before: &Self) -> Self {
+    pub(crate) fn of(serving: &Generation, wishes: &Wishes, history: &History, before: &Self) -> Self {
         let since = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let filters = serving.versions.iter().map(|version| {
             let same = before.filters.iter().find(|b| Arc::ptr_eq(&b.filter, &version.filter));
             let since = same.map_or(&since, |same| &same.since).clone();
-            FilterView::of(version, since, pins, history)
+            FilterView::of(version, since, wishes, history)
         });
         let filters = filters.collect();
         let Site { generation, table, upstreams, .. } = &*serving.site;
@@ -72,6 +77,7 @@ impl View {
             since,
             filters,
             config: config::shown(&serving.plan),
+            origins: serving.plan.origins.clone(),
             // Their own, as whoever holds the site holds up its end.
             table: table.clone(),
             upstreams: upstreams.clone(),
@@ -80,7 +86,7 @@ impl View {
 }
 
 impl FilterView {
-    fn of(version: &Version, since: String, pins: &Pins, history: &History) -> Self {
+    fn of(version: &Version, since: String, wishes: &Wishes, history: &History) -> Self {
         let (settings, filter) = (&version.recipe.settings, &version.filter);
         let others = history.of(version.name()).filter(|recipe| !recipe.makes_the_same(&version.recipe));
         Self {
@@ -95,7 +101,8 @@ impl FilterView {
             since,
             compile_ms: millis(version.compiling),
             start_ms: millis(version.starting),
-            pinned: pins.holds(version.name()),
+            pinned: wishes.pins.holds(version.name()),
+            disabled: wishes.disabled.holds(version.name()),
             earlier: others.map(|recipe| format!("sha256:{}", recipe.digest)).collect(),
             limits: config::limits(&settings.limits),
             capabilities: config::capabilities(&settings.capabilities),

@@ -15,12 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{BESIDE, Counts};
+use super::{BESIDE, Counts, Kind};
 
 /// Bytes that are written in one piece.
 const PIECE: usize = 64 << 10;
-/// How long a line may wait for others.
-const FLUSH: Duration = Duration::from_millis(200);
 /// How long others are waited for at a time. A writer that waited in the queue would cost the sender of each line a call
 /// of the system, which wakes it.
 const NAP: Duration = Duration::from_millis(10);
@@ -68,6 +66,14 @@ impl Target {
         Self { path: None, out: Box::new(io::sink()) }
     }
 
+    /// Where errors of programs go.
+    ///
+    /// # Errors
+    /// It is closed.
+    pub(crate) fn standard_error() -> io::Result<Self> {
+        Ok(Self { path: None, out: Box::new(File::from(io::stderr().as_fd().try_clone_to_owned()?)) })
+    }
+
     /// A file, or standard output.
     ///
     /// # Errors
@@ -88,8 +94,10 @@ impl Target {
 }
 
 pub(super) struct Writer {
-    what: &'static str,
+    kind: Kind,
     counts: Arc<Counts>,
+    /// Lines that found no room, as far as it was told.
+    told: u64,
     target: Target,
     buffer: Vec<u8>,
     /// Lines are lost, and it was said.
@@ -101,21 +109,32 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(what: &'static str, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(kind: Kind, counts: Arc<Counts>) -> Self {
         let (target, buffer) = (Target::nowhere(), Vec::with_capacity(PIECE));
-        Self { what, counts, target, buffer, failing: false, torn: false, reopen_at: None }
+        Self { kind, counts, told: 0, target, buffer, failing: false, torn: false, reopen_at: None }
     }
 
     /// Writes until nobody is left who could send a line.
     pub(super) fn run(mut self, queue: &Receiver<Next>) {
         while let Ok(first) = queue.recv() {
             self.take(first);
-            let due = Instant::now() + FLUSH;
+            queue.try_iter().for_each(|next| self.take(next));
+            let due = Instant::now() + self.kind.gather;
             while !self.buffer.is_empty() && Instant::now() < due {
                 thread::sleep(NAP);
                 queue.try_iter().for_each(|next| self.take(next));
             }
             self.write_out();
+            self.tell_of_losses();
+        }
+    }
+
+    /// Where these are the lines that others are told of losses in: there is room again, as some were just written.
+    fn tell_of_losses(&mut self) {
+        let dropped = self.counts.dropped.load(Relaxed);
+        if self.kind.is_log && dropped > self.told {
+            tracing::warn!(dropped = dropped - self.told, "{} could not keep up: lines were dropped", self.kind.what);
+            self.told = dropped;
         }
     }
 
@@ -161,11 +180,11 @@ impl Writer {
                 let lost = self.counts.lost.fetch_add(lines, Relaxed) + lines;
                 if !std::mem::replace(&mut self.failing, true) {
                     let path = self.target.path.as_deref().map(|path| path.display().to_string());
-                    tracing::error!(%error, path, lost, "{} cannot be written; said once, lines are counted", self.what);
+                    tracing::error!(%error, path, lost, "{} cannot be written; said once, lines are counted", self.kind.what);
                 }
             }
             None if std::mem::take(&mut self.failing) => {
-                tracing::info!(lost = self.counts.lost.load(Relaxed), "{} is written again", self.what);
+                tracing::info!(lost = self.counts.lost.load(Relaxed), "{} is written again", self.kind.what);
             }
             None => {}
         }
@@ -207,11 +226,11 @@ impl Writer {
         match Target::open(Some(path.clone())) {
             Ok(target) => {
                 (self.target, self.torn, self.reopen_at) = (target, false, None);
-                tracing::info!(path = %path.display(), "{} was opened again", self.what);
+                tracing::info!(path = %path.display(), "{} was opened again", self.kind.what);
             }
             Err(error) => {
                 if self.reopen_at.replace(Instant::now() + AGAIN).is_none() {
-                    tracing::error!(%error, path = %path.display(), "{} cannot be opened again", self.what);
+                    tracing::error!(%error, path = %path.display(), "{} cannot be opened again", self.kind.what);
                 }
             }
         }
@@ -222,7 +241,7 @@ impl Writer {
 mod tests {
     use parking_lot::Mutex;
 
-    use super::*;
+    use super::{super::ACCESS_LOG, *};
 
     /// A disk with so much room.
     struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
@@ -258,7 +277,7 @@ mod tests {
     fn a_full_disk_costs_the_lines_that_find_no_room_and_no_others() {
         let disk = Arc::new(Mutex::new((Vec::new(), 6)));
         let counts = Arc::<Counts>::default();
-        let mut writer = Writer::new("the log", counts.clone());
+        let mut writer = Writer::new(ACCESS_LOG, counts.clone());
         writer.target.out = Box::new(Disk(disk.clone()));
         write(&mut writer, &["one\n", "two\n", "three\n"]);
         assert_eq!(counts.lost.load(Relaxed), 2, "the second is torn");
@@ -276,7 +295,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (folder, counts) = (dir.path().join("logs"), Arc::<Counts>::default());
         std::fs::create_dir(&folder).expect("a folder");
-        let mut writer = Writer::new("the log", counts.clone());
+        let mut writer = Writer::new(ACCESS_LOG, counts.clone());
         writer.target = Target::open(Some(folder.join("a"))).expect("a file");
         write(&mut writer, &["one\n"]);
         std::fs::remove_dir_all(&folder).expect("it goes");

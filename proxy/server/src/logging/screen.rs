@@ -1,12 +1,15 @@
-//! Standard error, without what a terminal or a viewer would obey in a line, whoever it comes from.
+//! The lines of the log, without what a terminal or a viewer would obey in them, whoever they come from.
 
 use std::{
     fmt::Write as _,
     io::{self, Write},
+    sync::Arc,
 };
 
 use sluice_host::is_obeyed;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::lines::Lines;
 
 /// What a line may hold.
 #[derive(Clone, Copy)]
@@ -17,27 +20,31 @@ pub(super) enum Screen {
     Human { colours: bool },
 }
 
-impl<'a> MakeWriter<'a> for Screen {
-    type Writer = Self;
+/// Where lines go from whoever says something: nobody waits for who reads them.
+pub(super) struct Sender {
+    pub(super) screen: Screen,
+    pub(super) lines: Arc<Lines>,
+}
 
-    fn make_writer(&'a self) -> Self {
-        *self
+impl<'a> MakeWriter<'a> for Sender {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> &'a Self {
+        self
     }
 }
 
-impl Write for Screen {
+impl Write for &Sender {
     /// Takes whole lines: nothing writes less.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
         let plain = line.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));
-        match plain {
-            true => io::stderr().write_all(line)?,
-            false => io::stderr().write_all(self.escape(&String::from_utf8_lossy(line)).as_bytes())?,
-        }
+        self.lines.send(if plain { text.into_owned() } else { self.screen.escape(&text) });
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) enum What {
     Drained { generation: u64, after_ms: f64, requests: usize },
     /// Somebody wants other levels of the log.
     Logging { generation: u64, client: String, level: Option<&'static str>, filters: Levels, modules: Levels },
+    /// Somebody wants no more traffic to be sent here, or wants it again.
+    Drain { generation: u64, client: String, on: bool },
     /// The time of an old generation is over.
     DrainOver { generation: u64, requests: usize, cut: bool },
 }
@@ -74,6 +76,10 @@ pub(crate) enum Cause {
     Admin { client: String },
     /// Somebody brought a version back.
     Rollback { filter: String, client: String },
+    /// Somebody took a filter out of every chain.
+    Disable { filter: String, client: String },
+    /// Somebody put it back.
+    Enable { filter: String, client: String },
     /// A filter crashed too often after it was replaced.
     Crashes { filter: String, crashes: u64, requests: u64 },
 }
@@ -148,7 +154,7 @@ impl Events {
         let swap = match what {
             What::Drained { generation, .. } => swaps.remove(generation),
             What::DrainOver { generation, .. } => swaps.get(generation).cloned(),
-            What::Swapped { .. } | What::Refused { .. } | What::Logging { .. } => None,
+            What::Swapped { .. } | What::Refused { .. } | What::Logging { .. } | What::Drain { .. } => None,
         };
         if let (Some(context), What::Swapped { generation, .. }) = (tracing.event(what, swap), what)
             && let Some(before) = generation.checked_sub(1).filter(|before| *before > 0)
@@ -173,7 +179,7 @@ impl Events {
             What::Refused { .. } => {
                 self.counts.refused.fetch_add(1, Relaxed);
             }
-            What::Drained { .. } | What::DrainOver { .. } | What::Logging { .. } => {}
+            What::Drained { .. } | What::DrainOver { .. } | What::Logging { .. } | What::Drain { .. } => {}
         }
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut kept = self.kept.lock();
@@ -229,6 +235,10 @@ impl What {
                     "the levels of the log are others until the next reload"
                 );
             }
+            Self::Drain { client, on: true, .. } => {
+                tracing::info!(client, "draining: `/ready` says no and clients are told to go; requests are served");
+            }
+            Self::Drain { client, .. } => tracing::info!(client, "the drain is over: traffic may come again"),
             Self::DrainOver { generation, requests, cut } => tracing::warn!(
                 generation,
                 requests,
@@ -248,6 +258,8 @@ impl Cause {
             Self::Signal => "signal",
             Self::Admin { .. } => "admin",
             Self::Rollback { .. } => "rollback",
+            Self::Disable { .. } => "disable",
+            Self::Enable { .. } => "enable",
             Self::Crashes { .. } => "crashes",
         }
     }

@@ -13,7 +13,7 @@ use sluice_config::{
 };
 use sluice_host::{Digest, Host};
 
-use super::{Files, Recipe, Version, history::Pins, version::Builder};
+use super::{Files, Recipe, Version, Wishes, version::Builder};
 use crate::{
     access_log::AccessLog,
     build,
@@ -97,7 +97,7 @@ impl Loader {
         number: u64,
         before: Option<&Generation>,
         files: &Files,
-        pins: &Pins,
+        wishes: &Wishes,
     ) -> Result<Generation, RunError> {
         let began = Instant::now();
         let plan = load::plan(&self.file, files)?;
@@ -105,14 +105,14 @@ impl Loader {
         let on_file = plan.filters.iter().map(|f| Recipe::read(f, &self.file, files)).collect();
         let keys = certificates::read(&plan, &self.file, files);
         let probes = probe::read(&plan, files);
-        self.assemble(number, Parts { plan, on_file, upstreams, keys, probes, began }, before, pins)
+        self.assemble(number, Parts { plan, on_file, upstreams, keys, probes, began }, before, wishes)
     }
 
-    /// The same generation again, with other versions of those filters that are pinned now.
+    /// The same generation again, as people wish it now.
     ///
     /// # Errors
     /// [`RunError::Filters`] when one does not start any more.
-    pub(crate) fn again(&self, number: u64, before: &Generation, pins: &Pins) -> Result<Generation, RunError> {
+    pub(crate) fn again(&self, number: u64, before: &Generation, wishes: &Wishes) -> Result<Generation, RunError> {
         let parts = Parts {
             plan: before.plan.clone(),
             on_file: before.on_file.iter().cloned().map(Ok).collect(),
@@ -121,7 +121,7 @@ impl Loader {
             probes: Vec::new(),
             began: Instant::now(),
         };
-        self.assemble(number, parts, Some(before), pins)
+        self.assemble(number, parts, Some(before), wishes)
     }
 
     /// Builds every upstream of a plan: before the filters, which may call one while they are configured. One in which
@@ -160,14 +160,14 @@ impl Loader {
         number: u64,
         parts: Parts,
         before: Option<&Generation>,
-        pins: &Pins,
+        wishes: &Wishes,
     ) -> Result<Generation, RunError> {
         let Parts { plan, on_file, upstreams, keys, probes, began } = parts;
         let mut stages = Stages { read_ms: millis(began.elapsed()), ..Stages::default() };
         let serving: Vec<_> = upstreams.iter().map(|known| known.upstream.clone()).collect();
         let reached = self.machine.callouts().set_upstreams(&serving);
-        let built = self.versions(&plan, &on_file, before, pins, &mut stages).and_then(|versions| {
-            let site = build::site(&plan, &self.file, &versions, serving, &self.traffic, number)?;
+        let built = self.versions(&plan, &on_file, before, wishes, &mut stages).and_then(|versions| {
+            let site = build::site(&plan, &self.file, &versions, &wishes.disabled, serving, &self.traffic, number)?;
             let keys = keys?;
             let probing = Instant::now();
             probe::play(&*self.probe, &self.host, probes, &versions)?;
@@ -192,11 +192,12 @@ impl Loader {
         plan: &Plan,
         on_file: &[Result<Recipe, FilterProblem>],
         before: Option<&Generation>,
-        pins: &Pins,
+        wishes: &Wishes,
         stages: &mut Stages,
     ) -> Result<Vec<Arc<Version>>, RunError> {
         let before = before.map_or(&[][..], |before| &before.versions);
-        let recipes = on_file.iter().map(|recipe| recipe.clone().map(|recipe| pins.instead_of(recipe))).collect();
+        let recipes =
+            on_file.iter().map(|recipe| recipe.clone().map(|recipe| wishes.pins.instead_of(recipe))).collect();
         let builder = Builder { host: &self.host, file: &self.file, shards: self.shards };
         let (mut versions, mut problems) = (Vec::new(), Vec::new());
         for built in builder.build(plan, recipes, before) {

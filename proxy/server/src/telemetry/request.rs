@@ -18,7 +18,7 @@ use super::{
     span::{self, Span},
     visits,
 };
-use crate::{access_log::AccessLog, context::Context, method, outside::Machine, request::protocol};
+use crate::{access_log::AccessLog, context::Context, method, outside::Machine, request::protocol, tls_facts};
 
 /// A request in a trace.
 pub(crate) struct Trace {
@@ -179,7 +179,8 @@ impl Trace {
             .with_some("http.route", route)
             .with_some("client.address", client.map(|client| client.ip().to_string()))
             .with_some("network.peer.address", client.map(|client| client.ip().to_string()))
-            .with_some("network.peer.port", client.map(|client| i64::from(client.port())));
+            .with_some("network.peer.port", client.map(|client| i64::from(client.port())))
+            .with_some("tls.client.server_name", server_name(session).map(str::to_owned));
         if let Some(parent) = &self.parent {
             span = span.below(parent);
         }
@@ -240,6 +241,11 @@ fn query(session: &Session, log: &AccessLog) -> Option<StringValue> {
 fn path(session: &Session) -> &[u8] {
     let target = session.req_header().raw_path();
     target.split(|b| *b == b'?').next().unwrap_or(target)
+}
+
+/// The name that the client asked for when it began to speak TLS.
+fn server_name(session: &Session) -> Option<&str> {
+    tls_facts::server_name(session.digest()?.ssl_digest.as_deref()?)
 }
 
 fn scheme(session: &Session) -> &'static str {

@@ -42,6 +42,10 @@ impl Tracing {
                 let span = span("sluice.logging", 0.0).with("sluice.generation", number(*generation));
                 tracer.send(span.with("client.address", client.clone()));
             }
+            What::Drain { generation, client, on } => {
+                let span = span("sluice.leave", 0.0).with("sluice.generation", number(*generation));
+                tracer.send(span.with("client.address", client.clone()).with("sluice.on", *on));
+            }
             What::DrainOver { generation, requests, cut } => {
                 let span = span("sluice.drain_over", 0.0).with("sluice.generation", number(*generation));
                 tracer.send(span.with("sluice.requests_left", count(*requests)).with("sluice.cut", *cut));
@@ -87,7 +91,7 @@ fn caused(span: Span, generation: u64, cause: &Cause) -> Span {
     match cause {
         Cause::Files { files } => span.with_text("sluice.files", files.join(",").as_bytes()),
         Cause::Admin { client } => span.with("client.address", client.clone()),
-        Cause::Rollback { filter, client } => {
+        Cause::Rollback { filter, client } | Cause::Disable { filter, client } | Cause::Enable { filter, client } => {
             span.with("sluice.filter", filter.clone()).with("client.address", client.clone())
         }
         Cause::Crashes { filter, crashes, requests } => span
