@@ -56,8 +56,10 @@ fn filters(answer: &Value) -> Option<String> {
 
 fn row(filter: &Value) -> [String; 7] {
     let text = |key: &str| filter[key].as_str().unwrap_or("-").to_owned();
-    let sum =
-        |of: &Value, each: fn(&Value) -> f64| of.as_object().into_iter().flatten().map(|(_, v)| each(v)).sum::<f64>();
+    let each = |key: &str| filter[key].as_object().into_iter().flatten().map(|(_, value)| value.clone());
+    // From a zero of our own: a sum of no numbers is a negative one.
+    let cpu = each("phases").filter_map(|phase| phase["cpu_ms"].as_f64()).fold(0.0, |sum, ms| sum + ms);
+    let traps: u64 = each("traps").filter_map(|count| count.as_u64()).sum();
     let is = |key: &str| filter[key].as_bool().unwrap_or(false);
     let states = [("disabled", "disabled"), ("quarantined", "quarantined"), ("pinned", "brought back")];
     let states: Vec<_> = states.into_iter().filter(|(key, _)| is(key)).map(|(_, word)| word).collect();
@@ -67,8 +69,8 @@ fn row(filter: &Value) -> [String; 7] {
         digest.get(..19).unwrap_or(&digest).to_owned(),
         if states.is_empty() { "serves".to_owned() } else { states.join(", ") },
         filter["exchanges"].to_string(),
-        format!("{:.1} ms", sum(&filter["phases"], |phase| phase["cpu_ms"].as_f64().unwrap_or(0.0))),
-        format!("{}", sum(&filter["traps"], |count| count.as_f64().unwrap_or(0.0))),
+        format!("{cpu:.1} ms"),
+        traps.to_string(),
         format!("{} KiB", filter["memory_bytes"].as_u64().unwrap_or(0) / 1024),
     ]
 }
@@ -104,5 +106,9 @@ FILTER  VERSION              STATE                  EXCHANGES  CPU     TRAPS  ME
 a       sha256:abababababab  serves                 12         3.2 ms  2      64 KiB
 longer  sha256:abababababab  disabled, quarantined  12         3.2 ms  2      64 KiB";
         assert_eq!(of(&Call::Filters, &answer).as_deref(), Some(wanted));
+        let idle =
+            json!({ "name": "n", "digest": "sha256:ab", "exchanges": 0, "phases": {}, "traps": {}, "memory_bytes": 0 });
+        let told = of(&Call::Filters, &json!({ "filters": [idle] })).expect("a list");
+        assert!(told.ends_with("n       sha256:ab  serves  0          0.0 ms  0      0 KiB"), "{told}");
     }
 }
