@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::Ordering, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -15,10 +15,7 @@ use pingora_core::{
     services::listening::Service,
 };
 use pingora_proxy::http_proxy;
-use sluice_config::{
-    Plan, Position,
-    plan::{self, Listener},
-};
+use sluice_config::{Plan, Position, plan::Listener};
 use sluice_host::Host;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -103,15 +100,18 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     status.can_be_asked(waker.clone());
     spawn(file, "sluice-reload", move || reloader.run())?;
     let reopened = log.clone();
-    spawn(file, "sluice-signals", move || obey_signals(&waker, &reopened))?;
+    // Whoever was told that it serves may send a signal at once.
+    let (stands, handlers) = mpsc::channel();
+    let of_thread = stands.clone();
+    spawn(file, "sluice-signals", move || obey_signals(&waker, &reopened, &of_thread))?;
     spawn(file, "sluice-resolve", move || resolve_for_ever(&live))?;
     let grace = plan.server.shutdown_grace;
     let summary = format!("{} filters, {} routes, {workers} workers", plan.filters.len(), plan.routes.len());
     let schemes: Vec<_> = plan.listeners.iter().map(scheme).collect();
     let name = file.display().to_string();
     let ready = status.clone();
-    spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name, &ready))?;
-    let watch = Signals { status, grace, exports: exports.clone() };
+    spawn(file, "sluice-ready", move || announce(&claims, &schemes, &summary, &name, &ready, &handlers))?;
+    let watch = Signals { status, grace, exports: exports.clone(), stands };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
     exports.end();
     Ok(())
@@ -147,8 +147,15 @@ fn claims(plan: &Plan, file: &Path) -> Result<Vec<Claim>, RunError> {
         .collect()
 }
 
-/// Says that it serves, once it does.
-fn announce(claims: &[Claim], schemes: &[&str], summary: &str, file: &str, status: &Status) {
+/// Says that it serves, once it does and every signal is obeyed.
+fn announce(
+    claims: &[Claim],
+    schemes: &[&str],
+    summary: &str,
+    file: &str,
+    status: &Status,
+    handlers: &mpsc::Receiver<()>,
+) {
     for (claim, scheme) in claims.iter().zip(schemes) {
         if !claim.wait() {
             tracing::error!("nobody listens on {} although it was asked for", claim.address);
@@ -157,6 +164,8 @@ fn announce(claims: &[Claim], schemes: &[&str], summary: &str, file: &str, statu
         }
         tracing::info!("serving {scheme}://{}", claim.address);
     }
+    // One for those that load again, one for those that stop; each is there or cannot be had.
+    let _ = (handlers.recv(), handlers.recv());
     status.listening.store(true, Ordering::Relaxed);
     tracing::info!("ready: {summary}; Ctrl-C stops, SIGHUP loads {file} again");
 }
@@ -242,13 +251,15 @@ fn tls_settings(
 }
 
 /// SIGHUP: read everything again. SIGUSR1: open the file of the access log again.
-fn obey_signals(reload: &Waker<Ask>, log: &AccessLog) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+fn obey_signals(reload: &Waker<Ask>, log: &AccessLog, stands: &mpsc::Sender<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let signals = runtime.as_ref().ok().map(|runtime| {
+        let _context = runtime.enter();
+        (signal(SignalKind::hangup()), signal(SignalKind::user_defined1()))
+    });
+    let _ = stands.send(());
+    let (Ok(runtime), Some((Ok(mut hangup), Ok(mut rotated)))) = (runtime, signals) else { return };
     runtime.block_on(async {
-        let (Ok(mut hangup), Ok(mut rotated)) = (signal(SignalKind::hangup()), signal(SignalKind::user_defined1()))
-        else {
-            return;
-        };
         loop {
             tokio::select! {
                 Some(()) = hangup.recv() => reload.wake(Ask::Reload { cause: Cause::Signal, answer: None }),
@@ -275,13 +286,16 @@ struct Signals {
     status: Arc<Status>,
     grace: Duration,
     exports: Exports,
+    /// Told when signals are waited for.
+    stands: mpsc::Sender<()>,
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
+        let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        let _ = self.stands.send(());
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
             return std::future::pending().await;
         };
         tokio::select! {

@@ -40,10 +40,6 @@ impl Look {
         Self { to: plan.to, format: plan.format.clone(), redact }
     }
 
-    pub(super) fn redact(&self) -> &Redactor {
-        &self.redact
-    }
-
     /// With its end.
     pub(super) fn line(&self, known: &impl Known) -> String {
         let mut out = self.text(known);

@@ -1,6 +1,6 @@
 //! What is left out of lines: values of query parameters and of header fields that may let somebody in.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use regex::{RegexSet, RegexSetBuilder};
@@ -22,12 +22,6 @@ impl Redactor {
         // Escaped text always compiles; of a list that is too long for that everything is left out.
         let query = query.unwrap_or_else(|_| RegexSet::new(["(?s).*"]).unwrap_or_default());
         Self { query, headers: plan.headers.clone() }
-    }
-
-    /// What a file that says nothing of it means.
-    pub(super) fn usual() -> &'static Self {
-        static USUAL: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(&plan::Redact::usual()));
-        &USUAL
     }
 
     /// Whether this field is not written; its name is in lower case.

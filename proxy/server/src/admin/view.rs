@@ -52,7 +52,7 @@ pub(crate) struct FilterView {
     /// It was brought back, and its files say another version.
     pinned: bool,
     /// Somebody took it out of every chain.
-    pub(super) disabled: bool,
+    pub(crate) disabled: bool,
     /// Versions that can be brought back, the last one first.
     earlier: Vec<String>,
     limits: Value,
