@@ -30,11 +30,11 @@ bench: filters ## beside nginx, HAProxy, Envoy and bare Pingora, with a report i
 	@cargo run --release --locked -p sluice-benches --bin rig -- $(ARGS)
 
 bench-micro: filters ## small pieces of work by the clock (ARGS=hostcall for one group)
-	@cargo bench --locked -p sluice-benches --bench micro -- $(ARGS)
+	@cargo bench --locked -p sluice-bench-micro --bench micro -- $(ARGS)
 
-bench-check: filters ## their instructions, counted, against benches/instructions.txt (BLESS=1 writes it anew)
+bench-check: filters ## their instructions, counted, against benches/micro/instructions.txt (BLESS=1 writes it anew)
 	@tools/prepare.sh bench
-	@cargo run --release --locked -p sluice-benches --bin count
+	@cargo run --release --locked -p sluice-bench-micro --bin count
 
 bench-swap: filters ## hot swaps under load, with a report in benches/report (ARGS=--long for 10,000 swaps)
 	@cargo run --release --locked -p sluice-benches --bin swap -- $(ARGS)

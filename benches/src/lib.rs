@@ -19,7 +19,6 @@ mod machine;
 mod process;
 mod proxy;
 mod report;
-mod scenes;
 
 pub use self::{
     backend::Backend,
@@ -30,7 +29,6 @@ pub use self::{
     process::{Memory, Process},
     proxy::Proxy,
     report::Report,
-    scenes::{Scene, Work, scenes},
 };
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
-//! Small pieces of work by the clock: `make bench-micro`. What they do stands in `benches/src/scenes`.
+//! Small pieces of work by the clock: `make bench-micro`. What they do stands in `benches/micro/src`.
 
 use criterion::{Criterion, Throughput};
-use sluice_benches::scenes;
+use sluice_bench_micro::scenes;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

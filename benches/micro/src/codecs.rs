@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use sluice_abi::pairs::{Pairs, encode_slice};
 
-use super::Scene;
+use crate::Scene;
 
-pub(super) fn scenes() -> Vec<Scene> {
+pub(crate) fn scenes() -> Vec<Scene> {
     vec![
         Scene::new("pairs/encode-10", || {
             let (pairs, mut out) = (pairs(), Vec::new());

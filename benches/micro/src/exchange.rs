@@ -4,13 +4,13 @@ use std::{fs, path::Path, sync::Arc};
 
 use sluice_host::{Cache, EngineOptions, HostOptions, Isolation};
 
-use super::{
+use crate::{
     Scene, Work,
     outside::{chain, exchange, host},
+    root,
 };
-use crate::root;
 
-pub(super) fn scenes() -> Vec<Scene> {
+pub(crate) fn scenes() -> Vec<Scene> {
     let noop = |count| Scene::new(format!("exchange/{count}"), move || walk("noop", "", count, Isolation::Shared));
     let mut scenes: Vec<_> = [0, 1, 2, 5, 10].map(noop).into();
     scenes.extend([
@@ -79,5 +79,5 @@ fn from_cache() -> Work {
 fn cached(folder: &Path) -> sluice_host::Host {
     let cache = Arc::new(Cache::open(folder, None, u64::MAX).expect("a cache"));
     let options = HostOptions { engine: EngineOptions::default(), cache: Some(cache), ..HostOptions::default() };
-    sluice_host::Host::new(options, super::outside::nobody()).expect("a host")
+    sluice_host::Host::new(options, crate::outside::nobody()).expect("a host")
 }

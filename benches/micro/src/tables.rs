@@ -9,9 +9,9 @@ use sluice_config::{
 };
 use sluice_server::route::Table;
 
-use super::{Scene, Work};
+use crate::{Scene, Work};
 
-pub(super) fn scenes() -> Vec<Scene> {
+pub(crate) fn scenes() -> Vec<Scene> {
     let route = |count| Scene::new(format!("route/{count}"), move || find(count)).times(100);
     let mut scenes: Vec<_> = [1, 10, 100, 1000, 10_000].map(route).into();
     let read = |count| Scene::new(format!("config/{count}-routes"), move || parse(count)).slow();

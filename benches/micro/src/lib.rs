@@ -1,10 +1,19 @@
 //! Small pieces of work, each alone: what criterion times and what valgrind counts.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a benchmark that cannot go on ends there, and nobody depends on it"
+)]
+
 mod codecs;
 mod exchange;
 mod hostcalls;
 mod outside;
 mod tables;
+
+use std::path::{Path, PathBuf};
 
 /// One piece of work.
 pub struct Scene {
@@ -43,4 +52,9 @@ impl Scene {
 pub fn scenes() -> Vec<Scene> {
     let groups = [codecs::scenes(), exchange::scenes(), hostcalls::scenes(), tables::scenes()];
     groups.into_iter().flatten().collect()
+}
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

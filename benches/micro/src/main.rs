@@ -1,7 +1,7 @@
 //! Small pieces of work by their instructions, which no neighbour changes: `make bench-check`.
 //!
 //! ```text
-//! count               compares with benches/instructions.txt; BLESS=1 writes it anew
+//! count               compares with benches/micro/instructions.txt; BLESS=1 writes it anew
 //! count SCENE TIMES   does one piece of work so often: what valgrind watches
 //! ```
 //! A piece is run often and rarely under valgrind's cachegrind; the difference is the work without its preparation.
@@ -16,7 +16,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use sluice_benches::{root, scenes};
+use sluice_bench_micro::{root, scenes};
 
 /// How far a count may be above the one that is kept. Ticks of the epoch fall where they like.
 const NOISE: f64 = 1.10;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         .filter(|scene| !scene.slow)
         .map(|scene| (scene.name.clone(), count(&scene.name, scene.times)))
         .collect();
-    let file = root().join("benches/instructions.txt");
+    let file = root().join("benches/micro/instructions.txt");
     if env::var_os("BLESS").is_some() {
         let mut text =
             String::from("# Instructions of one piece of work each; `BLESS=1 make bench-check` writes this file.\n");
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         fs::write(&file, text).expect("the file is written");
         return ExitCode::SUCCESS;
     }
-    let text = fs::read_to_string(&file).expect("benches/instructions.txt");
+    let text = fs::read_to_string(&file).expect("benches/micro/instructions.txt");
     let kept: BTreeMap<&str, u64> = text
         .lines()
         .filter_map(|line| line.split_once(' '))

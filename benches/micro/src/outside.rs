@@ -47,17 +47,17 @@ impl Outside for Nobody {
     fn send(&self, _callout: Callout, _done: Done) {}
 }
 
-pub(super) fn nobody() -> Arc<dyn Outside> {
+pub(crate) fn nobody() -> Arc<dyn Outside> {
     Arc::new(Nobody { began: Instant::now() })
 }
 
-pub(super) fn host() -> Host {
+pub(crate) fn host() -> Host {
     let options = EngineOptions { max_guests: GUESTS, ..EngineOptions::default() };
     Host::new(options, nobody()).expect("a host")
 }
 
 /// A chain of so many filters of one module, and the host that they live in.
-pub(super) fn chain(module: &[u8], config: &str, count: usize, isolation: Isolation) -> (Host, Chain) {
+pub(crate) fn chain(module: &[u8], config: &str, count: usize, isolation: Isolation) -> (Host, Chain) {
     let host = host();
     let code = host.compile(module, isolation).expect("it compiles");
     let link = |n: usize| {
@@ -77,7 +77,7 @@ pub(super) fn chain(module: &[u8], config: &str, count: usize, isolation: Isolat
 }
 
 /// One request with six fields and its answer, through a chain.
-pub(super) fn exchange(chain: &Chain) {
+pub(crate) fn exchange(chain: &Chain) {
     let mut exchange = chain.open(Box::default());
     let mut request = http::Request::get("/a/b?c=d").header("host", "a.test");
     for name in ["x-field-1", "x-field-2", "x-field-3", "x-field-4", "x-field-5"] {

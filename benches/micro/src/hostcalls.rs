@@ -2,7 +2,7 @@
 
 use sluice_host::Isolation;
 
-use super::{
+use crate::{
     Scene, Work,
     outside::{chain, exchange},
 };
@@ -39,7 +39,7 @@ const CALLS: [(&str, &[(&str, &str)]); 16] = [
     ("context", &[("proxy_set_effective_context", "context")]),
 ];
 
-pub(super) fn scenes() -> Vec<Scene> {
+pub(crate) fn scenes() -> Vec<Scene> {
     let scene = |(name, calls): (&'static str, &'static [(&'static str, &'static str)])| {
         Scene::new(format!("hostcall/{name}"), move || play(calls)).times(TIMES)
     };
