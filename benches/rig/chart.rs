@@ -20,12 +20,12 @@ pub(crate) fn bars(report: &mut Report, name: &str, title: &str, bars: &[Bar]) {
         let y = 40 + n * LINE;
         let (x, middle) = (LABELS as f64, (y + LINE / 2 - 3) as f64);
         let colour = if label.contains("Sluice") { "#2f6f9f" } else { "#b0b4b8" };
-        let _ = write!(
+        let _ = writeln!(
             body,
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\
              <rect x=\"{x}\" y=\"{y}\" width=\"{:.1}\" height=\"{}\" fill=\"{colour}\"/>\
              <path d=\"M{:.1} {middle}H{:.1}\" stroke=\"#222\"/>\
-             <text x=\"{:.1}\" y=\"{}\">{median:.1}</text>\n",
+             <text x=\"{:.1}\" y=\"{}\">{median:.1}</text>",
             LABELS - 8,
             y + 13,
             escaped(label),
@@ -55,18 +55,18 @@ pub(crate) fn line(report: &mut Report, name: &str, title: &str, points: &[(f64,
     for (n, point) in points.iter().enumerate() {
         let (x, y) = at(*point);
         let _ = write!(path, "{}{x:.1} {y:.1}", if n == 0 { "M" } else { "L" });
-        let _ = write!(
+        let _ = writeln!(
             body,
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"#2f6f9f\"/>\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.1}</text>\
-             <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
+             <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             y - 8.0,
             point.1,
             bottom + 16.0,
             point.0,
         );
     }
-    let _ = write!(body, "<path d=\"{path}\" fill=\"none\" stroke=\"#2f6f9f\" stroke-width=\"2\"/>\n");
+    let _ = writeln!(body, "<path d=\"{path}\" fill=\"none\" stroke=\"#2f6f9f\" stroke-width=\"2\"/>");
     keep(report, name, title, height as usize, &body);
 }
 
