@@ -13,6 +13,8 @@ use async_trait::async_trait;
 use pingora_core::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
 use tokio::sync::watch;
 
+use crate::traffic::Traffic;
+
 /// Whether the process is to be left alone; one for the process.
 pub(crate) struct Leave {
     asked: AtomicBool,
@@ -48,15 +50,18 @@ impl Leave {
     }
 }
 
-/// An application whose connections hear of it.
+/// An application whose connections are counted and hear of it.
 pub(crate) struct Leaving<A> {
     pub(crate) app: Arc<A>,
     pub(crate) leave: Arc<Leave>,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 #[async_trait]
 impl<A: ServerApp + Send + Sync + 'static> ServerApp for Leaving<A> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        // Called once for each: how many requests come on it is known below.
+        let _open = self.traffic.http.open();
         if *shutdown.borrow() {
             return self.app.process_new(stream, shutdown).await;
         }

@@ -203,7 +203,7 @@ fn server(
         options.h2c = h2c;
         options.h2_idle_timeout = Some(plan.server.keepalive);
         app.server_options = Some(options);
-        let app = Leaving { app: Arc::new(app), leave: proxy.leave.clone() };
+        let app = Leaving { app: Arc::new(app), leave: proxy.leave.clone(), traffic: proxy.traffic.clone() };
         let mut service = Service::new((if h2c { "h2c" } else { "http" }).to_owned(), app);
         for (at, (listener, claim)) in listeners {
             let address = claim.address.to_string();

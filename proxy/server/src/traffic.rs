@@ -33,6 +33,36 @@ pub(crate) struct Traffic {
     pub(crate) unrouted: Times,
     /// Connections to TCP listeners.
     pub(crate) connections: AtomicU64,
+    /// Connections to the others, once they speak: after the handshake of TLS.
+    pub(crate) http: Connections,
+}
+
+/// Connections of clients.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    pub(crate) taken: AtomicU64,
+    pub(crate) closed: AtomicU64,
+}
+
+impl Connections {
+    /// Counts one, open until what this gives is dropped.
+    pub(crate) fn open(&self) -> impl Drop + '_ {
+        struct Open<'a>(&'a Connections);
+        impl Drop for Open<'_> {
+            fn drop(&mut self) {
+                self.0.closed.fetch_add(1, Relaxed);
+            }
+        }
+        self.taken.fetch_add(1, Relaxed);
+        Open(self)
+    }
+
+    /// Those that are open now.
+    pub(crate) fn active(&self) -> u64 {
+        // In this order, so that none is closed before it was taken.
+        let closed = self.closed.load(Relaxed);
+        self.taken.load(Relaxed).saturating_sub(closed)
+    }
 }
 
 /// What was asked of one upstream.

@@ -143,6 +143,32 @@ fn what_clients_make_up_does_not_make_the_page_grow() {
 }
 
 #[test]
+fn connections_of_http_listeners_are_counted() {
+    let proxy = Proxy::start(
+        "listeners: [{ address: \"127.0.0.1:0\" }]
+admin: { address: \"127.0.0.1:0\" }
+upstreams: { echo: { builtin: echo } }
+routes: [{ upstream: echo }]
+",
+    );
+    let admin = Admin::of(&proxy);
+    let (mut first, mut second) = (proxy.client(), proxy.client());
+    for client in [&mut first, &mut second] {
+        // Many requests are one connection.
+        (0..3).for_each(|_| assert_eq!(client.request("GET /", &[], "").status(), 200));
+    }
+    let wait = |taken, active| {
+        let wanted = [("sluice_http_connections_total", taken), ("sluice_http_connections_active", active)];
+        Exposition::wait(admin, &wanted)
+    };
+    wait(2.0, 2.0);
+    drop(first);
+    wait(2.0, 1.0);
+    drop(second);
+    wait(2.0, 0.0);
+}
+
+#[test]
 fn connections_of_tcp_listeners_are_counted() {
     let origin = Origin::start(|_| Reply::ok("origin"));
     let (up, dead) = (origin.address, nobody());

@@ -15,6 +15,12 @@ use crate::{
 pub(super) fn add(page: &mut Page, traffic: &Traffic) {
     requests(page, traffic);
     attempts(page, traffic);
+    let open = Value::Level(to_f64(traffic.http.active()));
+    let help = "Open connections to HTTP listeners";
+    page.add(Family::new("sluice.http.connections_active", "{connection}", help).adds_up().with([], open));
+    let taken = Value::Count(traffic.http.taken.load(Relaxed));
+    let help = "Connections that HTTP listeners took";
+    page.add(Family::new("sluice.http.connections", "{connection}", help).with([], taken));
     let open = Value::Level(to_f64(tcp::CONNECTIONS.load(Relaxed) as u64));
     let help = "Open connections to TCP listeners";
     page.add(Family::new("sluice.tcp.connections_active", "{connection}", help).adds_up().with([], open));
