@@ -1,6 +1,11 @@
 //! Sluice in front of an origin, with one worker.
 
-use std::net::SocketAddr;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Map, Value, json};
 
@@ -16,6 +21,7 @@ const SYNC: &str = "/-/sync";
 pub struct Sluice {
     proxy: Proxy,
     address: SocketAddr,
+    admin: SocketAddr,
 }
 
 /// JSON is YAML, so no text needs quoting by hand.
@@ -48,6 +54,7 @@ fn configuration(setup: &Setup<'_>) -> String {
     upstreams.insert("up".to_owned(), json!({ "endpoints": [setup.upstream.to_string()], "http": http }));
     json!({
         "listeners": [{ "address": "127.0.0.1:0", "h2c": setup.world.http2_clients }],
+        "admin": { "address": "127.0.0.1:0" },
         "filters": declared,
         "upstreams": upstreams,
         "routes": [
@@ -74,8 +81,8 @@ impl Side for Sluice {
         let proxy = Proxy::start(&configuration(setup));
         // The harness reads addresses from the human format only.
         let log = proxy.log();
-        let address = log.split("serving http://").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-        Self { address: address.parse().unwrap(), proxy }
+        let at = |what: &str| log.split(what).nth(1).and_then(|rest| rest.split('"').next()).unwrap().parse().unwrap();
+        Self { address: at("serving http://"), admin: at("admin on http://"), proxy }
     }
 
     fn address(&self) -> SocketAddr {
@@ -99,7 +106,31 @@ impl Side for Sluice {
     }
 
     fn guest_log(&self) -> Vec<String> {
-        guest_lines(&self.proxy.log())
+        guest_lines(&self.log_so_far())
+    }
+}
+
+impl Sluice {
+    /// The log with all that was said before: a thread writes it in its order, so this waits for a line that is only said
+    /// now, about somebody who changes levels of the log to what they are.
+    fn log_so_far(&self) -> String {
+        let mut stream = TcpStream::connect(self.admin).unwrap();
+        let me = format!("\"{}\"", stream.local_addr().unwrap());
+        let body = "{\"level\": \"info\"}";
+        let head = "POST /logging HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close";
+        write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let began = Instant::now();
+        loop {
+            let log = self.proxy.log();
+            if log.contains(&me) {
+                return log;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "the log never speaks of {me}:\n{log}");
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 }
 
