@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use pingora_core::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
 use tokio::sync::watch;
 
-use crate::traffic::Traffic;
+use crate::{listen::is_probe, traffic::Traffic};
 
 /// Whether the process is to be left alone; one for the process.
 pub(crate) struct Leave {
@@ -61,7 +61,10 @@ pub(crate) struct Leaving<A> {
 impl<A: ServerApp + Send + Sync + 'static> ServerApp for Leaving<A> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         // Called once for each: how many requests come on it is known below.
-        let _open = self.traffic.http.open();
+        let digest = stream.get_socket_digest();
+        let client =
+            digest.as_ref().and_then(|digest| digest.peer_addr()).and_then(|address| address.as_inet().copied());
+        let _open = (!client.is_some_and(is_probe)).then(|| self.traffic.http.open());
         if *shutdown.borrow() {
             return self.app.process_new(stream, shutdown).await;
         }
