@@ -45,7 +45,7 @@ impl Shape {
         let url = format!("{scheme}://{}{}", proxy.address, self.path);
         let log = tempfile::NamedTempFile::new().expect("a file");
         let mut command = Command::new("taskset");
-        command.args(["-c", OTHER_CORE, "h2load", "-t", "1", "-D", &time.as_secs_f64().to_string()]);
+        command.args(["-c", OTHER_CORE, "h2load", "-t", "1", "-D", &format!("{}ms", time.as_millis())]);
         command.args(["-c", &self.connections.to_string(), "-m", &self.streams.to_string()]);
         if self.front != Front::Http2 {
             command.arg("--h1");

@@ -35,7 +35,7 @@ pub(crate) fn start(binary: &Path, world: &World, front: Front, work: Work, extr
     let log = dir.path().join("access.log");
     say(match extra {
         Extra::Traced => format!(
-            "telemetry: {{ {quiet}, access_log: off, traces: {{ endpoint: \"http://{}\" }}, sampling: 0.01 }}",
+            "telemetry: {{ {quiet}, access_log: off, otlp: {{ endpoint: \"http://{}\" }}, sampling: 0.01 }}",
             free_address()
         ),
         Extra::Logged => format!("telemetry: {{ {quiet}, access_log: {{ path: {} }} }}", log.display()),
