@@ -33,6 +33,8 @@ pub(crate) struct Run {
     pub(crate) latency: [f64; 3],
 }
 
+/// Seconds after which h2load is ended: it waits for ever for a proxy that does not keep connections.
+const HANGS: &str = "60";
 pub(crate) const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 
 impl Shape {
@@ -45,7 +47,17 @@ impl Shape {
         let url = format!("{scheme}://{}{}", proxy.address, self.path);
         let log = tempfile::NamedTempFile::new().expect("a file");
         let mut command = Command::new("taskset");
-        command.args(["-c", OTHER_CORE, "h2load", "-t", "1", "-D", &format!("{}ms", time.as_millis())]);
+        command.args([
+            "-c",
+            OTHER_CORE,
+            "timeout",
+            HANGS,
+            "h2load",
+            "-t",
+            "1",
+            "-D",
+            &format!("{}ms", time.as_millis()),
+        ]);
         command.args(["-c", &self.connections.to_string(), "-m", &self.streams.to_string()]);
         if self.front != Front::Http2 {
             command.arg("--h1");
