@@ -4,7 +4,7 @@ use sluice_benches::{Report, ratio};
 
 use crate::{
     contender::{
-        Contender::{self, Bare, Envoy, Nginx, Sluice},
+        Contender::{self, Envoy, Nginx, Sluice},
         Extra::{Fresh, Plain},
     },
     rounds::Score,
@@ -14,15 +14,13 @@ use crate::{
 const EMPTY: Contender = Sluice(Nothing, Plain);
 
 /// What one contender may cost of another's.
-const RATIOS: [(Contender, Contender, f64); 8] = [
+const RATIOS: [(Contender, Contender, f64); 6] = [
     (Sluice(Tag(1), Plain), EMPTY, 1.06),
     (Sluice(Noop(5), Plain), EMPTY, 1.12),
-    (EMPTY, Envoy(Nothing), 0.65),
     (Sluice(Tag(1), Plain), Envoy(Tag(1)), 0.65),
     (Sluice(Tag(5), Plain), Envoy(Tag(5)), 0.65),
     (Sluice(Go, Plain), Envoy(Go), 0.65),
     (EMPTY, Nginx, 1.5),
-    (EMPTY, Bare, 1.0),
 ];
 
 /// How many microseconds one may cost more than another.

@@ -135,7 +135,7 @@ impl Args {
 fn main() {
     let args = Args::read();
     more_files();
-    let world = World::new();
+    let world = World::new(args.whole());
     let mut report = Report::default();
     let began = Instant::now();
     report.say("# Sluice beside its peers");

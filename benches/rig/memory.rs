@@ -54,7 +54,9 @@ pub(crate) fn run(world: &World, report: &mut Report) {
         curve.push((count as f64, memory.anonymous as f64 / 1024.0));
     }
     drop(resting);
-    chart::line(report, "bench-connections", "Memory of its own by resting connections, MiB", &curve);
+    if world.kept {
+        chart::line(report, "bench-connections", "Memory of its own by resting connections, MiB", &curve);
+    }
 }
 
 /// Sends one request on a new connection, and keeps it.

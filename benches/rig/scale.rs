@@ -33,7 +33,9 @@ pub(crate) fn routes(world: &World, report: &mut Report, count: usize) {
         report.row(&[routes.to_string(), score.to_string()]);
         curve.push((*routes as f64, score.median()));
     }
-    chart::line(report, "bench-routes", "CPU microseconds per request by routes", &curve);
+    if world.kept {
+        chart::line(report, "bench-routes", "CPU microseconds per request by routes", &curve);
+    }
 }
 
 /// Cost of a request against the number of connections that are busy.
@@ -55,5 +57,7 @@ pub(crate) fn connections(world: &World, report: &mut Report, count: usize) {
         report.row(&[connections.to_string(), cpu.to_string(), p99.to_string()]);
         curve.push((*connections as f64, cpu.median()));
     }
-    chart::line(report, "bench-busy", "CPU microseconds per request by busy connections", &curve);
+    if world.kept {
+        chart::line(report, "bench-busy", "CPU microseconds per request by busy connections", &curve);
+    }
 }

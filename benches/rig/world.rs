@@ -36,11 +36,13 @@ pub(crate) struct World {
     pub(crate) old: Option<PathBuf>,
     pub(crate) bare: PathBuf,
     pub(crate) envoy: PathBuf,
+    /// The report is going to be kept, and its charts with it.
+    pub(crate) kept: bool,
     tls: TempDir,
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(kept: bool) -> Self {
         let tls = TempDir::new().expect("a folder");
         let made = rcgen::generate_simple_self_signed(["bench.example".to_owned()]).expect("a certificate");
         let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -55,6 +57,7 @@ impl World {
             old: given("SLUICE_OLD"),
             bare: given("BARE").unwrap_or_else(|| built("sluice-bench-bare", "bare-pingora")),
             envoy: envoy(),
+            kept,
             tls,
         }
     }
