@@ -6,7 +6,7 @@ use quanta::Clock;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::{
-    Cache,
+    Cache, Moment,
     limits::MAX_TABLE,
     ticker::{self, Pulse},
 };
@@ -95,6 +95,12 @@ impl Engine {
     /// Times calls. It reads the processor's counter where that can be trusted, and asks the system elsewhere.
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone()
+    }
+
+    /// What that clock shows.
+    #[inline]
+    pub fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     pub(crate) fn pulse(&self) -> Arc<Pulse> {

@@ -25,5 +25,7 @@ pub use crash::{Crash, CrashKind, GuestExit};
 pub use engine::{Engine, EngineError, EngineOptions, HAS_COMPILER};
 pub use facts::{Facts, Import, ImportKind};
 pub use limits::{Limits, MAX_TABLE, MemoryTotal, Refusal};
+/// What the clock that times calls showed: only good for the time between two of them.
+pub use quanta::Instant as Moment;
 pub use sandbox::{Inside, Sandbox};
 pub use snapshot::NoSnapshot;

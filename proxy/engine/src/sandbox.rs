@@ -1,18 +1,19 @@
 //! One instance with its store: every call into it is armed with a deadline and answered by a result or a crash.
 
 use std::{
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
 
-use quanta::{Clock, Instant};
+use quanta::Clock;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{
     Instance, InstancePre, Memory, ModuleExport, Store, TypedFunc, UpdateDeadline, WasmParams, WasmResults,
 };
 
-use crate::{Crash, Engine, Limits, limits::Limiter, ticker, ticker::Pulse};
+use crate::{Crash, Engine, Limits, Moment, limits::Limiter, ticker::Pulse};
 
 /// What the store holds: the embedder's state beside the limits and the budget.
 pub struct Inside<T> {
@@ -30,12 +31,39 @@ impl<T> Inside<T> {
     }
 }
 
+/// What both clocks of a thread showed at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    /// In which tick of an engine it was taken.
+    tick: u64,
+    at: Option<Moment>,
+    cpu: Duration,
+}
+
+thread_local! {
+    /// Taken by the first call behind a tick: often enough to tell at the next one how long the thread was away.
+    static LAST_READING: Cell<Reading> = const { Cell::new(Reading { tick: u64::MAX, at: None, cpu: Duration::ZERO }) };
+}
+
+impl Reading {
+    #[cold]
+    fn take(tick: u64, at: Moment) {
+        LAST_READING.set(Self { tick, at: Some(at), cpu: thread_cpu() });
+    }
+
+    /// How long the thread did not run between this reading and now, when its clock shows `cpu`.
+    fn away(self, cpu: Duration) -> Duration {
+        let ran = cpu.saturating_sub(self.cpu);
+        self.at.map_or(Duration::ZERO, |at| at.elapsed().saturating_sub(ran))
+    }
+}
+
 /// The CPU budget of the call that runs.
 #[derive(Debug)]
 struct Budget {
     granted: Duration,
     /// When the call began.
-    began: Instant,
+    began: Moment,
     /// What the thread's CPU clock showed then, known from the first tick of the call on. Reading it costs a system call,
     /// so calls that end before their first tick (nearly all) never do.
     clock: Option<Duration>,
@@ -43,21 +71,22 @@ struct Budget {
 }
 
 impl Budget {
-    fn new(granted: Duration, began: Instant) -> Self {
+    fn new(granted: Duration, began: Moment) -> Self {
         Self { granted, began, clock: None, exceeded: false }
     }
 
     /// Whether the budget is used up; asked at each tick.
     fn tick(&mut self) -> bool {
         let now = thread_cpu();
-        // The first tick comes at most one tick after the call began. What passed beyond that was another thread's time.
-        let began = *self.clock.get_or_insert_with(|| now.saturating_sub(self.began.elapsed().min(ticker::TICK)));
+        // Whatever time the thread was away since its last reading, it may have been away from this call.
+        let own = || self.began.elapsed().saturating_sub(LAST_READING.get().away(now));
+        let began = *self.clock.get_or_insert_with(|| now.saturating_sub(own()));
         self.exceeded = now.saturating_sub(began) >= self.granted;
         self.exceeded
     }
 
     /// CPU time since the call began. Of one that saw no tick, the time that passed: the difference is small.
-    fn used(&self, now: Instant) -> Duration {
+    fn used(&self, now: Moment) -> Duration {
         match self.clock {
             Some(began) => thread_cpu().saturating_sub(began),
             None => now.saturating_duration_since(self.began),
@@ -71,8 +100,8 @@ pub struct Sandbox<T: 'static> {
     instance: Option<Instance>,
     used: Duration,
     clock: Clock,
-    /// When the last call of the series ended.
-    ended: Option<Instant>,
+    /// When the last call began, and when it ended; `None` at the beginning of a series.
+    last: Option<(Moment, Moment)>,
 }
 
 impl<T: Send + Sync + 'static> Sandbox<T> {
@@ -85,10 +114,10 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         store.limiter(|inside| &mut inside.limiter);
         store.epoch_deadline_callback(|mut context| {
             let inside = context.data_mut();
-            inside.pulse.mark();
+            inside.pulse.still_runs();
             Ok(if inside.budget.tick() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
         });
-        Self { store, instance: None, used: Duration::ZERO, clock, ended: None }
+        Self { store, instance: None, used: Duration::ZERO, clock, last: None }
     }
 
     /// Creates the instance; a start function runs within `budget`.
@@ -120,7 +149,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     /// Begins a series: calls between which next to nothing happens.
     #[inline]
     pub fn begin_series(&mut self) {
-        self.ended = None;
+        self.last = None;
     }
 
     /// As [`Sandbox::call`], for a call of a series: it begins when the one before it ended, and reads the clock once.
@@ -134,7 +163,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         params: P,
         budget: Duration,
     ) -> Result<R, Crash> {
-        let began = self.ended.unwrap_or_else(|| self.clock.now());
+        let began = self.last.map_or_else(|| self.clock.now(), |(_, ended)| ended);
         self.guarded(budget, began, |store| function.call(store, params))
     }
 
@@ -142,18 +171,22 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     fn guarded<R>(
         &mut self,
         budget: Duration,
-        began: Instant,
+        began: Moment,
         run: impl FnOnce(&mut Store<Inside<T>>) -> wasmtime::Result<R>,
     ) -> Result<R, Crash> {
         let store = &mut self.store;
         let inside = store.data_mut();
         inside.budget = Budget::new(budget, began);
         inside.limiter.refused = false;
-        inside.pulse.mark();
+        inside.pulse.mark(budget);
+        let tick = inside.pulse.tick();
+        if LAST_READING.get().tick != tick {
+            Reading::take(tick, began);
+        }
         store.set_epoch_deadline(1);
         let result = catch_unwind(AssertUnwindSafe(|| run(store)));
         let now = self.clock.now();
-        self.ended = Some(now);
+        self.last = Some((began, now));
         let inside = self.store.data();
         self.used = inside.budget.used(now);
         let crash = match result {
@@ -167,6 +200,12 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     /// CPU time of the last call; of one shorter than a tick the time that passed, whose difference is small.
     pub fn last_used(&self) -> Duration {
         self.used
+    }
+
+    /// When the last call began, and when it ended; `None` before the first one, and at the beginning of a series.
+    #[inline]
+    pub fn last_call(&self) -> Option<(Moment, Moment)> {
+        self.last
     }
 
     /// Bytes of linear memory now.

@@ -1,5 +1,6 @@
 //! What a sandbox must stop, and how it must say so.
 
+use quanta::Instant;
 use wasmtime::Linker;
 
 use super::*;
@@ -36,6 +37,17 @@ fn an_endless_loop_ends_with_its_budget() {
     assert_eq!(crash.kind, CrashKind::CpuExceeded);
     assert!(crash.budget == BUDGET && crash.used >= BUDGET, "{crash:?}");
     assert!(crash.frames[0].contains("spin"), "{:?}", crash.frames);
+}
+
+#[test]
+fn an_endless_loop_ends_between_long_ticks_too() {
+    let engine = engine();
+    let (mut sandbox, instance) = sandbox(&engine, "(module (func (export \"f\") (loop br 0)))", Limits::default());
+    let f = instance.get_typed_func::<(), ()>(sandbox.store(), "f").expect("exported");
+    let ample = BUDGET * 10;
+    let crash = sandbox.call(&f, (), ample).expect_err("crashes");
+    assert_eq!(crash.kind, CrashKind::CpuExceeded);
+    assert!(crash.budget == ample && crash.used >= ample, "{crash:?}");
 }
 
 #[test]
