@@ -12,10 +12,13 @@ mod visit;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use sluice_engine::Moment;
 use smallvec::SmallVec;
 
 pub use self::visit::{Visit, Visits};
-use crate::{Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, Step, Token, place::Place};
+use crate::{
+    Body, Chain, Direction, Event, Fault, Inbox, Message, Phase, Reply, Step, Token, guest::Guest, place::Place,
+};
 
 /// One exchange's way through a chain. Dropping it ends every context it opened.
 pub struct Exchange {
@@ -42,6 +45,8 @@ struct Slot {
     request: Held,
     response: Held,
     used: Duration,
+    /// When its callbacks since the last visit began, and when the last of them ended.
+    met: Option<(Moment, Moment)>,
     /// Hostcalls so far; wraps.
     hostcalls: u32,
     outcome: Outcome,
@@ -405,6 +410,14 @@ impl Exchange {
 }
 
 impl Slot {
+    /// Adds what the guest's last callback took.
+    fn took(&mut self, guest: &Guest) {
+        self.used += guest.last_used();
+        if let Some((began, ended)) = guest.last_call() {
+            self.met = Some((self.met.map_or(began, |(first, _)| first), ended));
+        }
+    }
+
     fn held(&self, direction: Direction) -> &Held {
         match direction {
             Direction::Request => &self.request,

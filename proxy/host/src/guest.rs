@@ -7,7 +7,7 @@ mod start;
 use std::{sync::Arc, time::Duration};
 
 use sluice_abi::PeerType;
-use sluice_engine::{Crash, Sandbox};
+use sluice_engine::{Crash, Moment, Sandbox};
 use wasmtime::{WasmParams, WasmResults};
 
 use crate::{
@@ -25,6 +25,8 @@ pub(crate) struct Guest {
     callbacks: Callbacks,
     next_context: u32,
     used: Duration,
+    /// When the last callback began, and when it ended; `None` when the guest has none of that kind.
+    last: Option<(Moment, Moment)>,
     blueprint: Arc<Blueprint>,
 }
 
@@ -195,7 +197,7 @@ impl Guest {
         params: P,
         budget: Duration,
     ) -> Option<Result<R, Crash>> {
-        self.used = Duration::ZERO;
+        (self.used, self.last) = (Duration::ZERO, None);
         let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
         let budget = budget.min(self.blueprint.cpu_per_call);
         let result = self.sandbox.call(callback, params, budget);
@@ -209,7 +211,7 @@ impl Guest {
         callback: impl FnOnce(&mut Callbacks) -> &mut Callback<P, R>,
         params: P,
     ) -> Option<Result<R, Crash>> {
-        self.used = Duration::ZERO;
+        (self.used, self.last) = (Duration::ZERO, None);
         let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
         let budget = self.blueprint.cpu_per_call;
         let result = self.sandbox.call_next(callback, params, budget);
@@ -218,7 +220,7 @@ impl Guest {
     }
 
     fn count<R>(&mut self, result: &Result<R, Crash>, budget: Duration) {
-        self.used = self.sandbox.last_used();
+        (self.used, self.last) = (self.sandbox.last_used(), self.sandbox.last_call());
         let phase = self.sandbox.data().phase;
         self.blueprint.ran(phase, self.used, budget);
         match result {
@@ -238,6 +240,11 @@ impl Guest {
     /// CPU time of the last callback; 0 when the guest has none of that kind.
     pub(crate) fn last_used(&self) -> Duration {
         self.used
+    }
+
+    /// When the last callback began, and when it ended; `None` when the guest has none of that kind.
+    pub(crate) fn last_call(&self) -> Option<(Moment, Moment)> {
+        self.last
     }
 }
 

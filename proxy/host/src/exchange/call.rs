@@ -74,7 +74,7 @@ impl Exchange {
         let message = self.message.take().unwrap_or_default();
         let lent = Lent::give(guest, context, message, direction, phase, held, writable);
         let result = enter(guest, phase, context, lent.count, before, end, budget);
-        let (took, hostcalls) = (guest.last_used(), guest.state().hostcalls);
+        let hostcalls = guest.state().hostcalls;
         let (message, body) = lent.take(guest);
         self.message = Some(message);
         wasi::flush(guest.state());
@@ -84,7 +84,7 @@ impl Exchange {
         let Some(slot) = self.slots.get_mut(index) else { return go_on };
         slot.held_mut(direction).body = body;
         let Some(result) = result else { return go_on };
-        slot.used += took;
+        slot.took(guest);
         slot.hostcalls = slot.hostcalls.wrapping_add(hostcalls);
         let verdict = match result {
             Err(crash) => return (self.crashed(index, entered, phase, &crash), Then::GoOn),
@@ -134,7 +134,7 @@ impl Exchange {
         // Those that were kept away say nothing of how many it harms.
         blueprint.meter.exchange();
         let created = guest.create_context(link.configuration, filter.cpu_per_request);
-        slot.used += guest.last_used();
+        slot.took(guest);
         wasi::flush(guest.state());
         match created {
             Ok(context) => {
@@ -176,12 +176,12 @@ impl Exchange {
         let message = self.message.take().unwrap_or_default();
         let lent = Lent::give(guest, context, message, held, Phase::Callout, body, writable);
         let result = guest.answer(call, answer);
-        let (took, hostcalls) = (guest.last_used(), guest.state().hostcalls);
+        let hostcalls = guest.state().hostcalls;
         let (message, body) = lent.take(guest);
         self.message = Some(message);
         self.half_mut(held).edited |= body.changed();
         if let Some(slot) = self.slots.get_mut(index) {
-            slot.used += took;
+            slot.took(guest);
             slot.hostcalls = slot.hostcalls.wrapping_add(hostcalls);
             slot.held_mut(held).body = body;
         }

@@ -2,11 +2,23 @@
 
 use std::time::Duration;
 
+use sluice_engine::Moment;
+
 use super::{Exchange, Verdict};
 use crate::{Note, Phase};
 
 /// Most visits of one exchange that are written down: bodies come in any number of pieces.
 const MOST: usize = 128;
+
+/// A visit that has begun.
+struct Begun {
+    number: u32,
+    /// What the filter had used by then.
+    before: (Duration, u32),
+    /// The visit around it, what was added to that, and when that one's callbacks were.
+    outer: (Option<u32>, Vec<Note>),
+    met: Option<(Moment, Moment)>,
+}
 
 /// One callback of one filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +29,7 @@ pub struct Visit {
     pub filter: usize,
     /// Which callback.
     pub phase: Phase,
-    /// When it began and when it had ended: time since 1970-01-01 UTC.
+    /// When its callback began and when it had ended: time since 1970-01-01 UTC.
     pub began: Duration,
     /// See `began`.
     pub ended: Duration,
@@ -40,12 +52,24 @@ pub struct Visits {
     pub more: usize,
     /// Visits that began, also those of filters that had nothing to do.
     begun: u32,
+    /// One moment by both clocks: what times calls anyway tells of all others.
+    anchor: Option<(Moment, Duration)>,
+}
+
+impl Visits {
+    /// The time since 1970 that a moment behind the anchor was.
+    fn time(&self, moment: Moment) -> Duration {
+        let anchor = self.anchor.map(|(at, time)| time + moment.saturating_duration_since(at));
+        anchor.unwrap_or_default()
+    }
 }
 
 impl Exchange {
     /// Has its visits written down from now on; without this they cost one branch each.
     pub fn record(&mut self) {
-        self.visits.get_or_insert_default();
+        if !self.chain.is_empty() {
+            self.visits.get_or_insert_default();
+        }
     }
 
     /// What was written down.
@@ -60,38 +84,60 @@ impl Exchange {
 
     /// Does something that may enter a filter, and writes it down if it did.
     pub(super) fn visit(&mut self, filter: usize, phase: Phase, enter: impl FnOnce(&mut Self) -> Verdict) -> Verdict {
-        let Some(visits) = &mut self.visits else { return enter(self) };
+        match self.begin_visit(filter) {
+            None => enter(self),
+            Some(begun) => {
+                let verdict = enter(self);
+                self.end_visit(filter, phase, begun, &verdict);
+                verdict
+            }
+        }
+    }
+
+    /// `None` when nobody asked for visits.
+    fn begin_visit(&mut self, filter: usize) -> Option<Begun> {
+        let visits = self.visits.as_mut()?;
+        let blueprint = &self.chain.links().get(filter)?.filter.blueprint;
+        visits.anchor.get_or_insert_with(|| (blueprint.engine.now(), blueprint.services.outside.wall_clock()));
         let number = visits.begun;
         visits.begun += 1;
-        let Some(link) = self.chain.links().get(filter) else { return enter(self) };
-        let outside = link.filter.blueprint.services.outside.clone();
-        let before = self.slots.get(filter).map(|slot| (slot.used, slot.hostcalls)).unwrap_or_default();
+        let slot = self.slots.get_mut(filter)?;
+        let (before, met) = ((slot.used, slot.hostcalls), slot.met.take());
         // One visit can begin in another, whose own callback is over by then.
-        let outer = self.swap_place(Some(number), Vec::new());
-        let began = outside.wall_clock();
-        let verdict = enter(self);
-        let (_, notes) = self.swap_place(outer.0, outer.1);
-        let after = self.slots.get(filter).map(|slot| (slot.used, slot.hostcalls)).unwrap_or_default();
-        let (cpu, hostcalls) = (after.0.saturating_sub(before.0), after.1.wrapping_sub(before.1));
-        let outcome = match &verdict {
+        Some(Begun { number, before, outer: self.swap_place(Some(number), Vec::new()), met })
+    }
+
+    fn end_visit(&mut self, filter: usize, phase: Phase, begun: Begun, verdict: &Verdict) {
+        let (_, notes) = self.swap_place(begun.outer.0, begun.outer.1);
+        let (Some(visits), Some(slot), Some(link)) =
+            (&mut self.visits, self.slots.get_mut(filter), self.chain.links().get(filter))
+        else {
+            return;
+        };
+        let outcome = match verdict {
             Verdict::Continue => "continued",
             Verdict::Pause => "paused",
             Verdict::Reply(_) => "replied",
             Verdict::Close => "closed",
             Verdict::Fail(fault) => fault.token.name(),
         };
-        // A filter without this callback took no time and did nothing.
-        if (!cpu.is_zero() || outcome != "continued")
-            && let Some(visits) = &mut self.visits
-        {
-            if visits.all.len() < MOST {
-                let ended = outside.wall_clock();
-                visits.all.push(Visit { number, filter, phase, began, ended, cpu, hostcalls, outcome, notes });
-            } else {
-                visits.more += 1;
+        // A filter without this callback did nothing.
+        let (began, ended) = match std::mem::replace(&mut slot.met, begun.met) {
+            Some(met) => met,
+            None if outcome == "continued" => return,
+            None => {
+                let now = link.filter.blueprint.engine.now();
+                (now, now)
             }
+        };
+        if visits.all.len() >= MOST {
+            visits.more += 1;
+            return;
         }
-        verdict
+        let cpu = slot.used.saturating_sub(begun.before.0);
+        let hostcalls = slot.hostcalls.wrapping_sub(begun.before.1);
+        let (began, ended) = (visits.time(began), visits.time(ended));
+        visits.all.push(Visit { number: begun.number, filter, phase, began, ended, cpu, hostcalls, outcome, notes });
     }
 
     /// Makes this the visit that is under way, and gives what was.

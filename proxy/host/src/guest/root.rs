@@ -17,6 +17,7 @@ impl Guest {
     /// Tells of what came on a call; the callbacks are the root's, as the ABI has it. A call that was answered already,
     /// or that the guest wants to hear nothing of, is not known any more.
     pub(crate) fn answer(&mut self, call: u32, answer: Answer) -> Result<(), (Phase, Crash)> {
+        (self.used, self.last) = (Duration::ZERO, None);
         let state = self.sandbox.data_mut();
         let Some(open) = state.calls.get(call).filter(|open| !open.closing) else { return Ok(()) };
         // The root of a stream that is gone is not known any more; every guest has a first root.

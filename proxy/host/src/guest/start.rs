@@ -72,7 +72,7 @@ impl Guest {
         (state.memory, state.allocator) = (memory, allocator);
         let callbacks = image.callbacks.unresolved();
         blueprint.meter.guest_begins();
-        Ok(Self { sandbox, callbacks, next_context: 1, used: Duration::ZERO, blueprint: blueprint.clone() })
+        Ok(Self { sandbox, callbacks, next_context: 1, used: Duration::ZERO, last: None, blueprint: blueprint.clone() })
     }
 
     /// `_initialize` and then `main` for a reactor, `_start` for a command: never both kinds.
