@@ -5,11 +5,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use pingora_core::{Error, ErrorType};
+use quanta::Instant;
 use sluice_host::{Exchange, Reply};
 
 use crate::{
@@ -148,6 +149,11 @@ impl Context {
 }
 
 impl Context {
+    /// The time since 1970-01-01 UTC at this moment of the request.
+    pub(crate) fn wall(&self, at: Instant) -> Duration {
+        self.began_wall + at.saturating_duration_since(self.began)
+    }
+
     /// Asked whenever bytes move.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use pingora_core::Result;
 use pingora_proxy::Session;
+use quanta::Instant;
 use sluice_host::{Direction, Step};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -96,7 +97,6 @@ pub(crate) async fn run(session: &mut Session, ctx: &mut Context) -> Result<bool
         Ok(ready) => ready,
         Err(cause) => return refuse(session, ctx, cause).await,
     };
-    ctx.upstream_times.ask();
     let answer = endpoint.http_client().request(request);
     tokio::pin!(answer);
     let waits = endpoint.read_timeout();
@@ -189,11 +189,13 @@ fn prepare(
     let endpoint = (0..servers.len().min(MAX_TRIES)).find_map(|_| servers.endpoint().filter(|e| e.peer().is_some()));
     let endpoint = endpoint.ok_or_else(Cause::no_endpoint)?.clone();
     ctx.upstream = endpoint.peer().and_then(|peer| peer._address.as_inet().copied());
-    traffic::begin(session, ctx, endpoint.tally().clone());
+    let now = Instant::now();
+    ctx.upstream_times.ask(now);
+    traffic::begin(session, ctx, endpoint.tally().clone(), now);
     let head = session.req_header();
     let mut headers: HeaderMap = head.headers.clone();
     if let Some(trace) = &mut ctx.trace {
-        trace.attempt(ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
+        trace.attempt(now, ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
         trace.tell(&mut headers);
     }
     headers.remove(TRANSFER_ENCODING);

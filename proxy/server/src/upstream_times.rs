@@ -1,6 +1,8 @@
 //! When the upstream of a request was asked, and when it answered.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use quanta::Instant;
 
 /// The moments of one request; those that did not come are `None`.
 #[derive(Debug, Default)]
@@ -11,9 +13,9 @@ pub(crate) struct UpstreamTimes {
 }
 
 impl UpstreamTimes {
-    /// An attempt begins; the first one counts.
-    pub(crate) fn ask(&mut self) {
-        self.asked.get_or_insert_with(Instant::now);
+    /// An attempt begins now; the first one counts.
+    pub(crate) fn ask(&mut self, now: Instant) {
+        self.asked.get_or_insert(now);
     }
 
     /// The head of its answer is there.

@@ -67,25 +67,31 @@ impl Propagation {
         if self.b3 == B3::Off { Said::default() } else { b3::read(headers) }
     }
 
-    /// Puts a place into a head, in place of what was said there.
-    pub(super) fn write(self, head: &mut pingora_http::RequestHeader, place: &SpanContext, of_parent: bool) -> Told {
-        let mut told = Told::new();
-        if self.w3c {
-            told.push((TRACEPARENT, traceparent(place)));
-            if !of_parent && head.headers.contains_key(TRACESTATE) {
-                // It belongs to a place that nobody took over.
-                head.remove_header(&TRACESTATE);
-            }
+    /// Puts a place into a head, in place of what was said there. Gives what it wrote to those who `keep` it.
+    pub(super) fn write(
+        self,
+        head: &mut pingora_http::RequestHeader,
+        place: &SpanContext,
+        of_parent: bool,
+        keep: bool,
+    ) -> Told {
+        if self.w3c && !of_parent && head.headers.contains_key(TRACESTATE) {
+            // It belongs to a place that nobody took over.
+            head.remove_header(&TRACESTATE);
         }
         if self.b3 != B3::Off {
             for field in b3::FIELDS {
                 head.remove_header(&field);
             }
-            told.extend(b3::fields(self.b3, place));
         }
-        for (name, value) in &told {
+        let mut told = Told::new();
+        let w3c = self.w3c.then(|| (TRACEPARENT, traceparent(place)));
+        for (name, value) in w3c.into_iter().chain(b3::fields(self.b3, place)) {
+            if keep {
+                told.push((name.clone(), value.clone()));
+            }
             // The names are ours and the values are hexadecimal.
-            let _ = head.insert_header(name.clone(), value.clone());
+            let _ = head.insert_header(name, value);
         }
         told
     }

@@ -9,6 +9,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::IdGenerator as _;
 use pingora_proxy::Session;
+use quanta::Instant;
 use sluice_host::{RouteFacts, TracePlace};
 use smallvec::SmallVec;
 
@@ -18,7 +19,7 @@ use super::{
     span::{self, Span},
     visits,
 };
-use crate::{access_log::AccessLog, context::Context, method, outside::Machine, request::protocol, tls_facts};
+use crate::{access_log::AccessLog, context::Context, method, request::protocol, tls_facts};
 
 /// A request in a trace.
 pub(crate) struct Trace {
@@ -30,7 +31,7 @@ pub(crate) struct Trace {
     link: Option<SpanContext>,
     /// It is written down: it was drawn, or it will be wanted if it fails.
     records: bool,
-    /// What was put into the request's fields: another value there is a filter's own.
+    /// What was put into the request's fields, if the trace was drawn: another value there is a filter's own.
     told: Told,
     attempts: SmallVec<[Attempt; 1]>,
 }
@@ -38,8 +39,8 @@ pub(crate) struct Trace {
 /// One attempt at an upstream.
 struct Attempt {
     id: SpanId,
-    began: Duration,
-    ended: Option<Duration>,
+    began: Instant,
+    ended: Option<Instant>,
     to: Option<SocketAddr>,
     route: Option<Arc<RouteFacts>>,
     status: Option<u16>,
@@ -61,8 +62,9 @@ impl Tracing {
         if sampled {
             place = span::place(place.trace_id(), place.span_id(), true);
         }
-        let told = tracer.propagation.write(session.req_header_mut(), &place, parent.is_some());
         let records = sampled || tracer.sampler.keeps_errors();
+        // Upstreams are told of attempts of their own only where that will be read.
+        let told = tracer.propagation.write(session.req_header_mut(), &place, parent.is_some(), sampled);
         Some(Box::new(Trace { tracer, place, parent, link, records, told, attempts: SmallVec::new() }))
     }
 }
@@ -85,13 +87,13 @@ impl Trace {
     }
 
     /// An attempt at an upstream begins. One before it that has not ended was broken off.
-    pub(crate) fn attempt(&mut self, to: Option<SocketAddr>, route: Option<Arc<RouteFacts>>) {
+    pub(crate) fn attempt(&mut self, now: Instant, to: Option<SocketAddr>, route: Option<Arc<RouteFacts>>) {
         if !self.records {
             return;
         }
         self.attempt_failed("upstream_reset");
-        let (id, began) = (self.tracer.ids.new_span_id(), Machine::wall_clock_now());
-        self.attempts.push(Attempt { id, began, ended: None, to, route, status: None, error: None });
+        let id = self.tracer.ids.new_span_id();
+        self.attempts.push(Attempt { id, began: now, ended: None, to, route, status: None, error: None });
     }
 
     /// What the upstream is told: the attempt is its parent. What a filter put there, or took away, stays as it is.
@@ -109,7 +111,7 @@ impl Trace {
 
     /// The head that is sent is made anew for each attempt.
     fn news(&self, headers: &HeaderMap) -> Told {
-        let Some(attempt) = self.attempts.last() else { return Told::new() };
+        let Some(attempt) = self.attempts.last().filter(|_| self.place.is_sampled()) else { return Told::new() };
         let place = span::place(self.place.trace_id(), attempt.id, self.place.is_sampled());
         self.tracer.propagation.news(&self.told, headers, &place)
     }
@@ -125,7 +127,7 @@ impl Trace {
     pub(crate) fn attempt_failed(&mut self, token: &'static str) {
         if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.ended.is_none()) {
             attempt.error = Some(token);
-            attempt.ended = Some(Machine::wall_clock_now());
+            attempt.ended = Some(Instant::now());
         }
     }
 
@@ -145,14 +147,15 @@ impl Trace {
         if let Some(token) = token.filter(|token| token.starts_with("upstream")) {
             self.attempt_failed(token);
         }
-        let ended = ctx.began_wall + ctx.began.elapsed();
+        let now = Instant::now();
         for (number, attempt) in self.attempts.iter().enumerate() {
-            self.tracer.send(self.attempt_span(session, attempt, number, ended));
+            let times = (ctx.wall(attempt.began), ctx.wall(attempt.ended.unwrap_or(now)));
+            self.tracer.send(self.attempt_span(session, attempt, number, times));
         }
         if let Some(exchange) = &ctx.exchange {
             self.tracer.visits(exchange, &self.place);
         }
-        let span = self.server_span(session, ctx, status, ended).with_some("url.query", query(session, log));
+        let span = self.server_span(session, ctx, status, ctx.wall(now)).with_some("url.query", query(session, log));
         let words = || ctx.cause.as_ref().map(ToString::to_string).unwrap_or_default();
         let error = token.map_or_else(|| status.to_string(), str::to_owned);
         self.tracer.send(match (failed, token) {
@@ -207,11 +210,11 @@ impl Trace {
         span.with_some("sluice.generation", generation)
     }
 
-    fn attempt_span(&self, session: &Session, attempt: &Attempt, number: usize, ended: Duration) -> Span {
+    fn attempt_span(&self, session: &Session, attempt: &Attempt, number: usize, times: (Duration, Duration)) -> Span {
         let head = session.req_header();
         let method = method::known(&head.method);
         let place = span::place(self.place.trace_id(), attempt.id, true);
-        let span = Span::new(method, SpanKind::Client, &place, (attempt.began, attempt.ended.unwrap_or(ended)))
+        let span = Span::new(method, SpanKind::Client, &place, times)
             .below(&self.place)
             .with("http.request.method", method)
             .with_some("sluice.upstream", attempt.route.as_ref().map(|route| route.upstream.clone()))

@@ -2,11 +2,12 @@
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::Version;
 use pingora_proxy::Session;
+use quanta::Instant;
 
 use super::{Kind, Tally, Traffic, version};
 use crate::{answer, context::Context, method, site::Action};
@@ -34,9 +35,8 @@ impl Attempt {
     }
 }
 
-/// An attempt at the endpoint of this tally begins; one before it came to nothing.
-pub(crate) fn begin(session: &Session, ctx: &mut Context, tally: Arc<Tally>) {
-    let now = Instant::now();
+/// An attempt at the endpoint of this tally begins now; one before it came to nothing.
+pub(crate) fn begin(session: &Session, ctx: &mut Context, tally: Arc<Tally>, now: Instant) {
     if let Some(before) = ctx.attempt.take() {
         count(session, ctx, &before, now.duration_since(before.began), Some("upstream_reset"));
     }
