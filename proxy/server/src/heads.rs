@@ -211,6 +211,11 @@ pub(crate) fn lend_both<R>(
     with_request(exchange, session, |exchange| with_response(exchange, header, f)).0
 }
 
+/// A copy of a head for those who only read it: without the case of names, which they do not see.
+pub(crate) fn to_read(header: &ResponseHeader) -> ResponseHeader {
+    ResponseHeader::from(header.as_owned_parts())
+}
+
 fn empty_request() -> RequestHeader {
     RequestHeader::from(http::request::Request::new(()).into_parts().0)
 }

@@ -10,6 +10,7 @@ use pingora_core::{
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use quanta::Instant;
 
 use crate::{
     access_log::AccessLog,
@@ -63,7 +64,8 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         ctx.tries += 1;
-        ctx.upstream_times.ask();
+        let now = Instant::now();
+        ctx.upstream_times.ask(now);
         let servers = match ctx.route.as_ref().map(|r| &r.action) {
             Some(Action::Upstream(upstream)) => match &upstream.kind {
                 Kind::Servers(servers) => servers,
@@ -83,9 +85,9 @@ impl ProxyHttp for Proxy {
         }
         ctx.upstream = peer._address.as_inet().copied();
         if let Some(trace) = &mut ctx.trace {
-            trace.attempt(ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
+            trace.attempt(now, ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
         }
-        traffic::begin(session, ctx, tally);
+        traffic::begin(session, ctx, tally, now);
         Ok(peer)
     }
 
@@ -274,7 +276,7 @@ fn finish(session: &mut Session, ctx: &mut Context) {
     if let Some(cause) = &ctx.cause {
         exchange.message().facts.code_details = Some(cause.to_string().into());
     }
-    match answer::sent(session).cloned() {
+    match answer::sent(session).map(crate::heads::to_read) {
         Some(mut head) => crate::heads::lend_both(exchange, session, &mut head, |e| e.finish()),
         None => {
             // No response was sent, so there is no head to read.

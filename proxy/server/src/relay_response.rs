@@ -74,10 +74,11 @@ pub(crate) async fn run(
         trace.answered(parts.status.as_u16());
     }
     ctx.upstream_times.head();
-    relay.ended = ends_here(session, &relay.head);
+    let declared = length(&relay.head);
+    relay.ended = ends_here(session, &relay.head, declared);
     let Some(exchange) = ctx.exchange.as_mut() else { return Ok(true) };
     exchange.message().facts.upstream = ctx.upstream;
-    if let Some(length) = length(&relay.head) {
+    if let Some(length) = declared {
         exchange.declare_length(Direction::Response, length);
     }
     let end = relay.ended;
@@ -157,7 +158,7 @@ impl Relay {
             return Ok(false);
         }
         let (bytes, mut end) = exchange.take_body(Direction::Response);
-        let bodiless = ends_here(session, &self.head) && bytes.is_empty() && self.ended;
+        let bodiless = ends_here(session, &self.head, length(&self.head)) && bytes.is_empty() && self.ended;
         let trailers = exchange.trailers_passed(Direction::Response);
         end |= trailers || bodiless;
         if !std::mem::replace(&mut self.out, true) {

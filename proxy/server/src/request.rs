@@ -36,9 +36,13 @@ pub(crate) async fn begin(live: &Live, last: bool, session: &mut Session, ctx: &
     session.set_keepalive(keep.then(|| site.limits.keepalive.as_secs().max(1)));
     session.set_read_timeout(Some(site.limits.read_timeout));
     session.set_write_timeout(Some(site.limits.read_timeout));
-    if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
-        module.http10 = session.downstream_session.req_header().version == Version::HTTP_10;
-        module.head_only = session.downstream_session.req_header().method == Method::HEAD;
+    let head = session.downstream_session.req_header();
+    let (http10, head_only) = (head.version == Version::HTTP_10, head.method == Method::HEAD);
+    // Finding the module costs a hash.
+    if (http10 || head_only)
+        && let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>()
+    {
+        (module.http10, module.head_only) = (http10, head_only);
     }
     ctx.keepalive = session.as_http1().filter(|s| s.will_keepalive()).and_then(|s| s.get_keepalive_timeout());
     settle_authority(session.req_header_mut());

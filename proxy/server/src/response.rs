@@ -35,8 +35,9 @@ pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut
         return Ok(());
     }
     exchange.message().facts.upstream = ctx.upstream;
-    let end = ends_here(session, head);
-    if let Some(length) = length(head) {
+    let length = length(head);
+    let end = ends_here(session, head, length);
+    if let Some(length) = length {
         ctx.response_ends_soon = length <= instead::DROPPED;
         exchange.declare_length(Direction::Response, length);
     }
@@ -57,10 +58,8 @@ pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut
 }
 
 /// Whether no body follows this head.
-pub(crate) fn ends_here(session: &Session, head: &ResponseHeader) -> bool {
-    session.req_header().method == Method::HEAD
-        || matches!(head.status.as_u16(), 101 | 204 | 304)
-        || length(head) == Some(0)
+pub(crate) fn ends_here(session: &Session, head: &ResponseHeader, length: Option<u64>) -> bool {
+    session.req_header().method == Method::HEAD || matches!(head.status.as_u16(), 101 | 204 | 304) || length == Some(0)
 }
 
 pub(crate) fn length(head: &ResponseHeader) -> Option<u64> {
