@@ -30,6 +30,10 @@ pub(crate) enum Extra {
     Fresh,
     /// Traces of one request in a hundred, to nobody who listens.
     Traced,
+    /// Traces of none, as none is drawn, but of requests that fail: all are noted until they end well.
+    Failures,
+    /// Traces of none; what is left of them is that requests carry their place on.
+    Undrawn,
     /// A line of JSON for each request, into a file.
     Logged,
 }
@@ -73,6 +77,8 @@ impl fmt::Display for Contender {
                     Extra::Plain => "",
                     Extra::Fresh => ", isolation: request",
                     Extra::Traced => ", traces at 0.01",
+                    Extra::Failures => ", traces of failures",
+                    Extra::Undrawn => ", traces at 0",
                     Extra::Logged => ", access log",
                 };
                 with("Sluice", ", empty chain", *work) + also

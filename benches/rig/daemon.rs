@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use sluice_benches::Process;
 use tempfile::TempDir;
 
@@ -41,7 +42,7 @@ impl Daemon {
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
             let ended = child.try_wait().expect("its status");
-            if ended.is_some() || began.elapsed() > Duration::from_secs(60) {
+            if ended.is_some() || began.elapsed() > Duration::from_secs(180) {
                 let said = fs::read_to_string(&log).unwrap_or_default();
                 panic!("{program} does not serve on {address} ({ended:?}); it said:\n{said}");
             }
@@ -55,8 +56,18 @@ impl Daemon {
     }
 }
 
+/// How long a server may take to end by itself: what it writes at its end (a profile) is not lost then.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -43,34 +43,13 @@ impl Shape {
     /// # Panics
     /// A request failed: figures of a broken run would mislead.
     pub(crate) fn run(&self, who: Contender, proxy: &Daemon, time: Duration) -> Run {
-        let scheme = if self.front.encrypted() { "https" } else { "http" };
-        let url = format!("{scheme}://{}{}", proxy.address, self.path);
         let log = tempfile::NamedTempFile::new().expect("a file");
-        let mut command = Command::new("taskset");
-        command.args([
-            "-c",
-            OTHER_CORE,
-            "timeout",
-            HANGS,
-            "h2load",
-            "-t",
-            "1",
-            "-D",
-            &format!("{}ms", time.as_millis()),
-        ]);
-        command.args(["-c", &self.connections.to_string(), "-m", &self.streams.to_string()]);
-        if self.front != Front::Http2 {
-            command.arg("--h1");
-        }
+        let mut command = self.client(who);
+        command.args(["-D", &format!("{}ms", time.as_millis())]);
         if let Some(rate) = self.rate {
             command.arg(format!("--rps={}", rate / self.connections));
         }
-        for header in
-            ["user-agent: bench", "accept: */*", "x-one: 1", "x-two: 2"].into_iter().chain(who.work().header())
-        {
-            command.args(["-H", header]);
-        }
-        command.arg(format!("--log-file={}", log.path().display())).arg(url);
+        command.arg(format!("--log-file={}", log.path().display())).arg(self.url(proxy));
         let process: Process = proxy.process();
         let before = process.cpu_exact();
         let output = command.output().expect("h2load (Debian: nghttp2-client) starts");
@@ -92,5 +71,37 @@ impl Shape {
             rate: micros.len() as f64 / time.as_secs_f64(),
             latency: QUANTILES.map(at),
         }
+    }
+
+    /// Sends so many requests, as fast as they are answered.
+    ///
+    /// # Panics
+    /// One failed.
+    pub(crate) fn requests(&self, who: Contender, proxy: &Daemon, count: usize) {
+        let mut command = self.client(who);
+        command.args(["-n", &count.to_string(), &self.url(proxy)]);
+        let output = command.output().expect("h2load (Debian: nghttp2-client) starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(&format!("status codes: {count} 2xx")), "{who} did not answer; h2load said:\n{said}");
+    }
+
+    fn url(&self, proxy: &Daemon) -> String {
+        let scheme = if self.front.encrypted() { "https" } else { "http" };
+        format!("{scheme}://{}{}", proxy.address, self.path)
+    }
+
+    fn client(&self, who: Contender) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["-c", OTHER_CORE, "timeout", HANGS, "h2load", "-t", "1"]);
+        command.args(["-c", &self.connections.to_string(), "-m", &self.streams.to_string()]);
+        if self.front != Front::Http2 {
+            command.arg("--h1");
+        }
+        for header in
+            ["user-agent: bench", "accept: */*", "x-one: 1", "x-two: 2"].into_iter().chain(who.work().header())
+        {
+            command.args(["-H", header]);
+        }
+        command
     }
 }

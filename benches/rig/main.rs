@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! make bench ARGS='[--rounds N] [--part small,rate,large,tls,h2,routes,connections,memory] [--only "empty chain;nginx"]'
+//! make bench ARGS='--part instructions'
 //! ```
 //! The proxy under test has one core for itself, load and backend have another. `SLUICE=path` measures another binary,
-//! `SLUICE_OLD=path` puts an older one beside it. Only a run of everything is kept in `benches/report/`.
+//! `SLUICE_OLD=path` puts an older one beside it. Only a run of everything is kept in `benches/report/`. Instructions are
+//! counted only when they are asked for: that is slow, and needs no quiet machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on ends there")]
 
@@ -12,6 +14,7 @@ mod bars;
 mod chart;
 mod contender;
 mod daemon;
+mod instructions;
 mod load;
 mod memory;
 mod origin;
@@ -30,7 +33,7 @@ use sluice_benches::{Report, machine};
 use crate::{
     contender::{
         Contender::{self, Bare, Envoy, Haproxy, Nginx, Old, Sluice},
-        Extra::{Fresh, Logged, Plain, Traced},
+        Extra::{Failures, Fresh, Logged, Plain, Traced, Undrawn},
     },
     load::Shape,
     rounds::Score,
@@ -48,7 +51,7 @@ const TLS: Shape = Shape { name: "tls", front: Front::Tls, ..SMALL };
 const HTTP2: Shape = Shape { name: "h2", front: Front::Http2, connections: 4, streams: 8, ..SMALL };
 
 /// The first of each is what the others are compared with.
-const EVERYBODY: [Contender; 26] = [
+const EVERYBODY: [Contender; 28] = [
     Sluice(Nothing, Plain),
     Bare,
     Nginx,
@@ -72,6 +75,8 @@ const EVERYBODY: [Contender; 26] = [
     Envoy(Body),
     Sluice(Callout, Plain),
     Envoy(Callout),
+    Sluice(Nothing, Undrawn),
+    Sluice(Nothing, Failures),
     Sluice(Nothing, Traced),
     Sluice(Tag(1), Traced),
     Sluice(Nothing, Logged),
@@ -135,7 +140,7 @@ impl Args {
 fn main() {
     let args = Args::read();
     more_files();
-    let world = World::new(args.whole());
+    let mut world = World::new(args.whole());
     let mut report = Report::default();
     let began = Instant::now();
     report.say("# Sluice beside its peers");
@@ -179,6 +184,10 @@ fn main() {
     }
     if args.wants("memory") {
         memory::run(&world, &mut report);
+    }
+    if args.parts.is_some() && args.wants("instructions") {
+        let counted = args.pick(&world, &instructions::COUNTED);
+        instructions::run(&mut world, &mut report, &counted);
     }
     how(&mut report, &world, &args, began);
     if args.whole() && !everybody.is_empty() {

@@ -15,7 +15,7 @@ pub(crate) fn bare(world: &World) -> Daemon {
     let address = free_address();
     let dir = TempDir::new().expect("a folder");
     let args = [address.to_string(), world.origin.address.to_string()];
-    Daemon::start(PROXY_CORE, &world.bare.display().to_string(), &[&args[0], &args[1]], address, dir)
+    Daemon::start(PROXY_CORE, &world.bare().display().to_string(), &[&args[0], &args[1]], address, dir)
 }
 
 pub(crate) fn nginx(world: &World, front: Front) -> Daemon {

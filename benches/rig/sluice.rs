@@ -30,14 +30,18 @@ pub(crate) fn start(binary: &Path, world: &World, front: Front, work: Work, extr
     };
     let mut say = |line: String| writeln!(yaml, "{line}").expect("a string grows");
     say(format!("listeners: [{{ address: \"{address}\"{tls} }}]"));
-    say(format!("server: {{ workers: 1, cache: {{ path: {} }} }}", dir.path().join("cache").display()));
+    let (cache, guests) = (dir.path().join("cache"), world.guests);
+    say(format!("server: {{ workers: 1, guests: {{ max: {guests} }}, cache: {{ path: {} }} }}", cache.display()));
     let quiet = "log: { level: error }";
     let log = dir.path().join("access.log");
+    let traced = |sampling: &str| {
+        let otlp = format!("otlp: {{ endpoint: \"http://{}\" }}", free_address());
+        format!("telemetry: {{ {quiet}, access_log: off, {otlp}, sampling: {sampling} }}")
+    };
     say(match extra {
-        Extra::Traced => format!(
-            "telemetry: {{ {quiet}, access_log: off, otlp: {{ endpoint: \"http://{}\" }}, sampling: 0.01 }}",
-            free_address()
-        ),
+        Extra::Traced => traced("0.01"),
+        Extra::Failures => traced("{ ratio: 0.0, errors: true }"),
+        Extra::Undrawn => traced("{ ratio: 0.0, errors: false }"),
         Extra::Logged => format!("telemetry: {{ {quiet}, access_log: {{ path: {} }} }}", log.display()),
         _ => format!("telemetry: {{ {quiet}, access_log: off }}"),
     });

@@ -1,6 +1,7 @@
 //! What all contenders of a run share: the backend, a certificate, and the binaries.
 
 use std::{
+    cell::OnceCell,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -34,8 +35,10 @@ pub(crate) struct World {
     pub(crate) sluice: PathBuf,
     /// An older build to compare with, from `SLUICE_OLD`.
     pub(crate) old: Option<PathBuf>,
-    pub(crate) bare: PathBuf,
+    bare: OnceCell<PathBuf>,
     pub(crate) envoy: PathBuf,
+    /// Most guests of Sluice at one time.
+    pub(crate) guests: u32,
     /// The report is going to be kept, and its charts with it.
     pub(crate) kept: bool,
     tls: TempDir,
@@ -55,11 +58,22 @@ impl World {
             origin: origin::start(),
             sluice: given("SLUICE").unwrap_or_else(|| built("sluicegate", "sluice")),
             old: given("SLUICE_OLD"),
-            bare: given("BARE").unwrap_or_else(|| built("sluice-bench-bare", "bare-pingora")),
+            bare: given("BARE").map(OnceCell::from).unwrap_or_default(),
             envoy: envoy(),
+            guests: 512,
             kept,
             tls,
         }
+    }
+
+    /// Pingora without any hook: built when it is first wanted.
+    pub(crate) fn bare(&self) -> &Path {
+        self.bare.get_or_init(|| built("sluice-bench-bare", "bare-pingora"))
+    }
+
+    /// Has this program started in place of it.
+    pub(crate) fn replace_bare(&mut self, program: PathBuf) {
+        self.bare = OnceCell::from(program);
     }
 
     /// `cert.pem`, `key.pem` or `both.pem`.
