@@ -25,7 +25,8 @@ pub(crate) fn scenes() -> Vec<Scene> {
     scenes
 }
 
-fn module(path: &str) -> Vec<u8> {
+/// A module that was built from source.
+pub(crate) fn module(path: &str) -> Vec<u8> {
     let file = root().join(path);
     fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}: run `make filters`", file.display()))
 }

@@ -9,9 +9,13 @@
 
 mod codecs;
 mod exchange;
+mod guest;
 mod hostcalls;
 mod outside;
+mod rounds;
+mod swap;
 mod tables;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +54,8 @@ impl Scene {
 
 /// All of them.
 pub fn scenes() -> Vec<Scene> {
-    let groups = [codecs::scenes(), exchange::scenes(), hostcalls::scenes(), tables::scenes()];
+    let groups =
+        [codecs::scenes(), exchange::scenes(), hostcalls::scenes(), rounds::scenes(), swap::scenes(), tables::scenes()];
     groups.into_iter().flatten().collect()
 }
 

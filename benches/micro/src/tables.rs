@@ -16,17 +16,30 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let mut scenes: Vec<_> = [1, 10, 100, 1000, 10_000].map(route).into();
     let read = |count| Scene::new(format!("config/{count}-routes"), move || parse(count)).slow();
     scenes.extend([10, 1000].map(read));
+    // A part of every swap: the routes of the new generation.
+    let table = |count| Scene::new(format!("swap/{count}-routes"), move || build(count));
+    scenes.extend([table(10), table(1000).slow()]);
     scenes
 }
 
-/// Of one host, each route with a prefix of its own; requests take the last of the file.
-fn find(count: usize) -> Work {
+/// Of one host, each route with a prefix of its own.
+fn routes(count: usize) -> Vec<Match> {
     let route = |n| Match {
         host: HostMatch::Exact("a.test".to_owned()),
         path: PathMatch::Prefix(format!("/service-{n}")),
         ..Match::default()
     };
-    let all: Vec<Match> = (0..count).map(route).collect();
+    (0..count).map(route).collect()
+}
+
+fn build(count: usize) -> Work {
+    let all = routes(count);
+    Box::new(move || drop(black_box(Table::new(all.iter()).expect("plain prefixes"))))
+}
+
+/// Requests take the last of the file.
+fn find(count: usize) -> Work {
+    let all = routes(count);
     let table = Table::new(all.iter()).expect("plain prefixes");
     let (target, headers) = (format!("/service-{}/a/b?c=d", count - 1), HeaderMap::new());
     Box::new(move || {
