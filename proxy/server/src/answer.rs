@@ -55,7 +55,7 @@ impl Answer {
     /// What a filter answered.
     pub(crate) fn reply(reply: Reply, grpc: bool) -> Result<Self> {
         let note = format!("sluice; error=proxy_internal_response; details=\"filter={}\"", reply.filter);
-        if grpc || reply.grpc_status.is_some() {
+        if grpc {
             let status = reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status));
             return Self::grpc(status, &String::from_utf8_lossy(&reply.body), reply.headers, &note);
         }
@@ -316,5 +316,24 @@ mod tests {
         assert_eq!((answer.head.status.as_u16(), answer.body.is_empty()), (200, true));
         assert_eq!(answer.head.headers["grpc-status"], "12");
         assert_eq!(percent("50% of ä"), "50%25 of %C3%A4");
+    }
+
+    #[test]
+    fn a_status_of_grpc_is_for_its_clients_alone() {
+        let reply = || Reply {
+            status: 401,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            details: String::new(),
+            grpc_status: Some(16),
+            filter: "f".into(),
+        };
+        let plain = Answer::reply(reply(), false).expect("builds");
+        assert_eq!((plain.head.status.as_u16(), plain.head.headers.contains_key("grpc-status")), (401, false));
+        let grpc = Answer::reply(reply(), true).expect("builds");
+        assert_eq!(
+            (grpc.head.status.as_u16(), &grpc.head.headers["grpc-status"]),
+            (200, &HeaderValue::from_static("16"))
+        );
     }
 }
