@@ -1,2 +1,2 @@
-// The filter http_body of the crate proxy-wasm 0.2.0, as it is published.
+//! The filter http_body of the crate proxy-wasm 0.2.0, as it is published.
 include!(concat!(env!("WILD_0_2"), "/examples/http_body.rs"));

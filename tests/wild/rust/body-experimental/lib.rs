@@ -1,2 +1,2 @@
-// The filter http_body of the crate proxy-wasm-experimental 0.0.8, as it is published.
+//! The filter http_body of the crate proxy-wasm-experimental 0.0.8, as it is published.
 include!(concat!(env!("WILD_EXPERIMENTAL"), "/examples/http_body.rs"));
