@@ -15,7 +15,8 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let mut scenes: Vec<_> = [0, 1, 2, 5, 10].map(noop).into();
     scenes.extend([
         Scene::new("exchange/tag", || walk("tag", "tag", 1, Isolation::Shared)),
-        Scene::new("exchange/go", || go(Isolation::Shared)),
+        // Slow to set up under valgrind, which has to compile three megabytes.
+        Scene::new("exchange/go", || go(Isolation::Shared)).slow(),
         Scene::new("instance/request", || walk("noop", "", 1, Isolation::Request)),
         Scene::new("instance/request-go", || go(Isolation::Request)).slow(),
         Scene::new("instance/shared", load).slow(),
