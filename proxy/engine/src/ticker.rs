@@ -1,8 +1,8 @@
 //! The thread that advances the epoch: seldom while calls are short, often while one of them takes long, and not at all
 //! while no guest runs.
 //!
-//! A wake-up costs about 25 us of CPU, and as much again of whoever is interrupted by it: a thousand in a second cost each
-//! request of a busy worker more than its filter did.
+//! A wake-up costs about 25 us of CPU and interrupts whoever has the core: 865 in a second were 4 us of each request of a worker
+//! that served 5,300.
 
 use std::{
     sync::{
