@@ -1,6 +1,7 @@
 //! One instance with its store: every call into it is armed with a deadline and answered by a result or a crash.
 
 use std::{
+    any::Any,
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -124,7 +125,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     ///
     /// # Errors
     /// A [`Crash`] of the start function, or a refusal: memory above the ceiling, no free slot in the pool.
-    pub fn instantiate(&mut self, pre: &InstancePre<Inside<T>>, budget: Duration) -> Result<Instance, Crash> {
+    pub fn instantiate(&mut self, pre: &InstancePre<Inside<T>>, budget: Duration) -> Result<Instance, Box<Crash>> {
         let began = self.clock.now();
         let instance = self.guarded(budget, began, |store| pre.instantiate(store))?;
         self.instance = Some(instance);
@@ -141,15 +142,15 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         function: &TypedFunc<P, R>,
         params: P,
         budget: Duration,
-    ) -> Result<R, Crash> {
+    ) -> Result<R, Box<Crash>> {
         let began = self.clock.now();
         self.guarded(budget, began, |store| function.call(store, params))
     }
 
-    /// Begins a series: calls between which next to nothing happens.
+    /// Forgets the last call; the next one may begin a series: calls between which next to nothing happens.
     #[inline]
-    pub fn begin_series(&mut self) {
-        self.last = None;
+    pub fn forget_last(&mut self) {
+        (self.used, self.last) = (Duration::ZERO, None);
     }
 
     /// As [`Sandbox::call`], for a call of a series: it begins when the one before it ended, and reads the clock once.
@@ -162,7 +163,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         function: &TypedFunc<P, R>,
         params: P,
         budget: Duration,
-    ) -> Result<R, Crash> {
+    ) -> Result<R, Box<Crash>> {
         let began = self.last.map_or_else(|| self.clock.now(), |(_, ended)| ended);
         self.guarded(budget, began, |store| function.call(store, params))
     }
@@ -173,9 +174,22 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         budget: Duration,
         began: Moment,
         run: impl FnOnce(&mut Store<Inside<T>>) -> wasmtime::Result<R>,
-    ) -> Result<R, Crash> {
+    ) -> Result<R, Box<Crash>> {
+        self.begins(budget, began);
         let store = &mut self.store;
-        let inside = store.data_mut();
+        let result = catch_unwind(AssertUnwindSafe(|| run(store)));
+        self.ended(began);
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.crashed(budget, Ok(error))),
+            Err(payload) => Err(self.crashed(budget, Err(payload))),
+        }
+    }
+
+    // What stands around a call is one function for calls of all types: the caches hold it once.
+    #[inline(never)]
+    fn begins(&mut self, budget: Duration, began: Moment) {
+        let inside = self.store.data_mut();
         inside.budget = Budget::new(budget, began);
         inside.limiter.refused = false;
         inside.pulse.mark(budget);
@@ -183,26 +197,33 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         if LAST_READING.get().tick != tick {
             Reading::take(tick, began);
         }
-        store.set_epoch_deadline(1);
-        let result = catch_unwind(AssertUnwindSafe(|| run(store)));
-        let now = self.clock.now();
-        self.last = Some((began, now));
-        let inside = self.store.data();
-        self.used = inside.budget.used(now);
-        let crash = match result {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => Crash::from_error(&error, inside.budget.exceeded, inside.limiter.refused),
-            Err(payload) => Crash::host_panic(&*payload),
-        };
-        Err(Crash { budget, used: self.used, memory: inside.limiter.memory, ..crash })
+        self.store.set_epoch_deadline(1);
     }
 
-    /// CPU time of the last call; of one shorter than a tick the time that passed, whose difference is small.
+    #[inline(never)]
+    fn ended(&mut self, began: Moment) {
+        let now = self.clock.now();
+        self.last = Some((began, now));
+        self.used = self.store.data().budget.used(now);
+    }
+
+    #[cold]
+    fn crashed(&self, budget: Duration, failure: Result<wasmtime::Error, Box<dyn Any + Send>>) -> Box<Crash> {
+        let inside = self.store.data();
+        let crash = match failure {
+            Ok(error) => Crash::from_error(&error, inside.budget.exceeded, inside.limiter.refused),
+            Err(payload) => Crash::host_panic(&*payload),
+        };
+        Box::new(Crash { budget, used: self.used, memory: inside.limiter.memory, ..crash })
+    }
+
+    /// CPU time of the last call, 0 when that was forgotten; of one shorter than a tick the time that passed, whose
+    /// difference is small.
     pub fn last_used(&self) -> Duration {
         self.used
     }
 
-    /// When the last call began, and when it ended; `None` before the first one, and at the beginning of a series.
+    /// When the last call began, and when it ended; `None` before the first one, and when it was forgotten.
     #[inline]
     pub fn last_call(&self) -> Option<(Moment, Moment)> {
         self.last

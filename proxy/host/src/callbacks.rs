@@ -21,11 +21,16 @@ impl<P: WasmParams, R: WasmResults> Callback<P, R> {
     /// The function in this guest; `None` when it has none.
     #[inline]
     pub(crate) fn of(&mut self, guest: &mut Sandbox<State>) -> Option<&TypedFunc<P, R>> {
-        if self.function.is_none() {
-            // Its type was checked when the module was loaded.
-            self.function = self.export.and_then(|export| guest.function(&export));
+        if self.function.is_none() && self.export.is_some() {
+            self.resolve(guest);
         }
         self.function.as_ref()
+    }
+
+    #[cold]
+    fn resolve(&mut self, guest: &mut Sandbox<State>) {
+        // Its type was checked when the module was loaded.
+        self.function = self.export.and_then(|export| guest.function(&export));
     }
 
     /// Whether the module has it.

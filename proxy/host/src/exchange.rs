@@ -13,7 +13,6 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sluice_engine::Moment;
-use smallvec::SmallVec;
 
 pub use self::visit::{Visit, Visits};
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
 /// One exchange's way through a chain. Dropping it ends every context it opened.
 pub struct Exchange {
     chain: Chain,
-    slots: SmallVec<[Slot; 4]>,
+    slots: Box<[Slot]>,
     /// `None` while a guest has it, and where nobody reads it.
     message: Option<Box<Message>>,
     request: Half,

@@ -24,9 +24,6 @@ pub(crate) struct Guest {
     sandbox: Sandbox<State>,
     callbacks: Callbacks,
     next_context: u32,
-    used: Duration,
-    /// When the last callback began, and when it ended; `None` when the guest has none of that kind.
-    last: Option<(Moment, Moment)>,
     blueprint: Arc<Blueprint>,
 }
 
@@ -43,7 +40,7 @@ impl Guest {
     }
 
     /// Gives a new stream its context under the root of this configuration.
-    pub(crate) fn create_context(&mut self, configuration: usize, budget: Duration) -> Result<u32, Crash> {
+    pub(crate) fn create_context(&mut self, configuration: usize, budget: Duration) -> Result<u32, Box<Crash>> {
         let id = self.new_context_id();
         let state = self.sandbox.data_mut();
         let root = state.roots.get(configuration).map_or(0, |r| r.id);
@@ -61,7 +58,7 @@ impl Guest {
         count: u32,
         end: bool,
         budget: Duration,
-    ) -> Option<Result<u32, Crash>> {
+    ) -> Option<Result<u32, Box<Crash>>> {
         self.prepare(phase, context);
         let of_request = phase == Phase::RequestHeaders;
         let before_0_2 = self.callbacks.headers(of_request).two.exists();
@@ -80,7 +77,7 @@ impl Guest {
         size: u32,
         end: bool,
         budget: Duration,
-    ) -> Option<Result<u32, Crash>> {
+    ) -> Option<Result<u32, Box<Crash>>> {
         self.prepare(phase, context);
         self.run(
             |c| match phase {
@@ -95,13 +92,13 @@ impl Guest {
     }
 
     /// A client has connected; `None` when the guest has no callback for it.
-    pub(crate) fn new_connection(&mut self, context: u32, budget: Duration) -> Option<Result<u32, Crash>> {
+    pub(crate) fn new_connection(&mut self, context: u32, budget: Duration) -> Option<Result<u32, Box<Crash>>> {
         self.prepare(Phase::NewConnection, context);
         self.run(|c| &mut c.proxy_on_new_connection, (context,), budget)
     }
 
     /// One side of a connection was closed.
-    pub(crate) fn closed(&mut self, phase: Phase, context: u32, peer: PeerType) -> Result<(), Crash> {
+    pub(crate) fn closed(&mut self, phase: Phase, context: u32, peer: PeerType) -> Result<(), Box<Crash>> {
         self.prepare(phase, context);
         self.run(
             |c| match phase {
@@ -121,7 +118,7 @@ impl Guest {
         context: u32,
         count: u32,
         budget: Duration,
-    ) -> Option<Result<u32, Crash>> {
+    ) -> Option<Result<u32, Box<Crash>>> {
         self.prepare(phase, context);
         self.run(
             |c| match phase {
@@ -134,8 +131,8 @@ impl Guest {
     }
 
     /// Done, log, delete; after it the context is gone, whatever the guest did.
-    pub(crate) fn end_context(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
-        self.sandbox.begin_series();
+    pub(crate) fn end_context(&mut self, context: u32) -> Result<(), (Phase, Box<Crash>)> {
+        self.sandbox.forget_last();
         // A stream ends in any case, whatever it answers to done.
         let result = self.done(context).and_then(|_| self.log_and_delete(context));
         let state = self.sandbox.data_mut();
@@ -145,14 +142,14 @@ impl Guest {
         self.forget_done()
     }
 
-    fn done(&mut self, context: u32) -> Result<bool, (Phase, Crash)> {
+    fn done(&mut self, context: u32) -> Result<bool, (Phase, Box<Crash>)> {
         self.prepare(Phase::Done, context);
         let done = self.run_next(|c| &mut c.proxy_on_done, (context,)).unwrap_or(Ok(1));
         wasi::flush(self.sandbox.data_mut());
         done.map(|done| done != 0).map_err(|crash| (Phase::Done, crash))
     }
 
-    fn log_and_delete(&mut self, context: u32) -> Result<(), (Phase, Crash)> {
+    fn log_and_delete(&mut self, context: u32) -> Result<(), (Phase, Box<Crash>)> {
         for phase in [Phase::Log, Phase::Delete] {
             self.prepare(phase, context);
             let result = self.run_next(
@@ -196,12 +193,12 @@ impl Guest {
         callback: impl FnOnce(&mut Callbacks) -> &mut Callback<P, R>,
         params: P,
         budget: Duration,
-    ) -> Option<Result<R, Crash>> {
-        (self.used, self.last) = (Duration::ZERO, None);
+    ) -> Option<Result<R, Box<Crash>>> {
+        self.sandbox.forget_last();
         let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
         let budget = budget.min(self.blueprint.cpu_per_call);
         let result = self.sandbox.call(callback, params, budget);
-        self.count(&result, budget);
+        self.count(result.is_err(), budget);
         Some(result)
     }
 
@@ -210,24 +207,24 @@ impl Guest {
         &mut self,
         callback: impl FnOnce(&mut Callbacks) -> &mut Callback<P, R>,
         params: P,
-    ) -> Option<Result<R, Crash>> {
-        (self.used, self.last) = (Duration::ZERO, None);
+    ) -> Option<Result<R, Box<Crash>>> {
         let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
         let budget = self.blueprint.cpu_per_call;
         let result = self.sandbox.call_next(callback, params, budget);
-        self.count(&result, budget);
+        self.count(result.is_err(), budget);
         Some(result)
     }
 
-    fn count<R>(&mut self, result: &Result<R, Crash>, budget: Duration) {
-        (self.used, self.last) = (self.sandbox.last_used(), self.sandbox.last_call());
+    // Not one for each type of call: see `Sandbox`.
+    #[inline(never)]
+    fn count(&mut self, crashed: bool, budget: Duration) {
         let phase = self.sandbox.data().phase;
-        self.blueprint.ran(phase, self.used, budget);
-        match result {
-            Err(_) => self.came_to(phase, Outcome::Failed),
+        self.blueprint.ran(phase, self.sandbox.last_used(), budget);
+        if crashed {
+            self.came_to(phase, Outcome::Failed);
+        } else if phase.direction().is_none() {
             // What a callback of a stream wants done is read by its exchange.
-            Ok(_) if phase.direction().is_some() => {}
-            Ok(_) => self.came_to(phase, Outcome::Continued),
+            self.came_to(phase, Outcome::Continued);
         }
     }
 
@@ -239,12 +236,12 @@ impl Guest {
 
     /// CPU time of the last callback; 0 when the guest has none of that kind.
     pub(crate) fn last_used(&self) -> Duration {
-        self.used
+        self.sandbox.last_used()
     }
 
     /// When the last callback began, and when it ended; `None` when the guest has none of that kind.
     pub(crate) fn last_call(&self) -> Option<(Moment, Moment)> {
-        self.last
+        self.sandbox.last_call()
     }
 }
 

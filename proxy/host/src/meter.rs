@@ -28,8 +28,8 @@ pub(crate) struct Meter {
 
 /// Adds to a count. An addition that no other thread can disturb needs no bus lock, which costs as much as the rest of it.
 #[inline]
-fn add(count: &AtomicU64, more: u64) {
-    if thread_number() < OWN {
+fn add(count: &AtomicU64, more: u64, alone: bool) {
+    if alone {
         count.store(count.load(Relaxed).wrapping_add(more), Relaxed);
     } else {
         count.fetch_add(more, Relaxed);
@@ -47,11 +47,13 @@ struct Part {
     guests: AtomicU64,
 }
 
+/// What nearly every call touches (its time, how it ended, the first buckets) shares one line of the cache.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 struct Counts {
     nanos: AtomicU64,
-    buckets: [AtomicU64; BUCKETS],
     outcomes: [AtomicU64; Outcome::ALL.len()],
+    buckets: [AtomicU64; BUCKETS],
 }
 
 impl Meter {
@@ -59,25 +61,36 @@ impl Meter {
         Self { parts: (0..=OWN).map(|_| Part::default()).collect(), share, memory }
     }
 
-    fn part(&self) -> Option<&Part> {
-        self.parts.get(thread_number().min(OWN))
+    /// Where the running thread counts, and whether no other one does.
+    #[inline]
+    fn part(&self) -> Option<(&Part, bool)> {
+        let thread = thread_number();
+        Some((self.parts.get(thread.min(OWN))?, thread < OWN))
+    }
+
+    #[inline]
+    fn add(&self, more: u64, of: impl FnOnce(&Part) -> Option<&AtomicU64>) {
+        if let Some((part, alone)) = self.part()
+            && let Some(count) = of(part)
+        {
+            add(count, more, alone);
+        }
     }
 
     /// One exchange more met the filter.
     pub(crate) fn exchange(&self) {
-        if let Some(part) = self.part() {
-            add(&part.exchanges, 1);
-        }
+        self.add(1, |part| Some(&part.exchanges));
     }
 
     /// One callback took this CPU time.
     #[inline]
     pub(crate) fn ran(&self, phase: Phase, used: Duration, now: impl FnOnce() -> Duration) {
-        let Some(counts) = self.part().and_then(|part| part.phases.get(phase as usize)) else { return };
+        let Some((part, alone)) = self.part() else { return };
+        let Some(counts) = part.phases.get(phase as usize) else { return };
         let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
-        add(&counts.nanos, nanos);
+        add(&counts.nanos, nanos, alone);
         if let Some(bucket) = counts.buckets.get(bucket(nanos)) {
-            add(bucket, 1);
+            add(bucket, 1, alone);
         }
         if let Some(share) = &self.share {
             share.spend(now(), nanos);
@@ -87,31 +100,22 @@ impl Meter {
     /// This is what a callback came to.
     #[inline]
     pub(crate) fn came_to(&self, phase: Phase, outcome: Outcome) {
-        let counts = self.part().and_then(|part| part.phases.get(phase as usize));
-        if let Some(count) = counts.and_then(|counts| counts.outcomes.get(outcome as usize)) {
-            add(count, 1);
-        }
+        self.add(1, |part| part.phases.get(phase as usize)?.outcomes.get(outcome as usize));
     }
 
     /// A guest begins to live.
     pub(crate) fn guest_begins(&self) {
-        if let Some(part) = self.part() {
-            add(&part.guests, 1);
-        }
+        self.add(1, |part| Some(&part.guests));
     }
 
     /// A guest is gone.
     pub(crate) fn guest_ends(&self) {
-        if let Some(part) = self.part() {
-            add(&part.guests, u64::MAX);
-        }
+        self.add(u64::MAX, |part| Some(&part.guests));
     }
 
     /// One guest died of this.
     pub(crate) fn crashed(&self, token: Token) {
-        if let Some(count) = self.part().and_then(|part| part.crashes.get(token as usize)) {
-            add(count, 1);
-        }
+        self.add(1, |part| part.crashes.get(token as usize));
     }
 
     /// Exchanges since the filter was loaded.

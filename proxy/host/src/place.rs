@@ -106,6 +106,7 @@ impl Place {
         Ok(Entered { inner, place: self })
     }
 
+    #[cold]
     fn rebuild(&self, inner: &mut Inner) -> Result<(), LoadError> {
         match Guest::build(&self.blueprint) {
             Ok(mut guest) => {
@@ -210,7 +211,7 @@ impl Entered<'_> {
     }
 
     /// Runs a callback that belongs to no exchange; a guest that dies of it is buried and told of.
-    pub(crate) fn run(&mut self, f: impl FnOnce(&mut Guest) -> Result<(), (Phase, Crash)>) -> Option<()> {
+    pub(crate) fn run(&mut self, f: impl FnOnce(&mut Guest) -> Result<(), (Phase, Box<Crash>)>) -> Option<()> {
         if let Err((phase, crash)) = f(self.guest()?) {
             self.bury();
             self.place.blueprint.crashed(phase, &crash, None);

@@ -30,6 +30,18 @@ enum Fresh {
     Start,
 }
 
+impl Fresh {
+    // What makes a guest needs much of the stack: not in the frame of every callback.
+    #[inline(never)]
+    fn place(&self, blueprint: &Arc<Blueprint>) -> Result<Arc<Place>, LoadError> {
+        let guest = match self {
+            Self::Snapshot(snapshot) => Guest::from_snapshot(blueprint, snapshot)?,
+            Self::Start | Self::Never => Guest::build(blueprint)?,
+        };
+        Ok(Place::with(guest, blueprint, false))
+    }
+}
+
 impl Pool {
     /// Builds every guest now, so that a filter which does not start is known before it serves.
     ///
@@ -74,19 +86,28 @@ impl Pool {
     ///
     /// # Errors
     /// Only with a fresh guest for each request: there is none.
+    #[inline]
     pub(crate) fn pick(&self, blueprint: &Arc<Blueprint>) -> Result<Arc<Place>, LoadError> {
-        let guest = match &self.fresh {
-            Fresh::Never => return self.shard().cloned().ok_or(LoadError::MissingExport("a guest")),
-            Fresh::Snapshot(snapshot) => Guest::from_snapshot(blueprint, snapshot)?,
-            Fresh::Start => Guest::build(blueprint)?,
-        };
-        Ok(Place::with(guest, blueprint, false))
+        match &self.fresh {
+            Fresh::Never => match self.shard() {
+                Some(place) => Ok(place.clone()),
+                None => Err(LoadError::MissingExport("a guest")),
+            },
+            fresh => fresh.place(blueprint),
+        }
     }
 
     /// The guest of this thread; another's while it is being replaced.
+    #[inline]
     fn shard(&self) -> Option<&Arc<Place>> {
         let own = worker_number() % self.lasting.len().max(1);
+        let place = self.lasting.get(own)?;
+        if place.lives() { Some(place) } else { self.another(own).or(Some(place)) }
+    }
+
+    #[cold]
+    fn another(&self, own: usize) -> Option<&Arc<Place>> {
         let (before, from) = self.lasting.split_at_checked(own)?;
-        from.iter().chain(before).find(|place| place.lives()).or(from.first())
+        from.iter().chain(before).find(|place| place.lives())
     }
 }

@@ -17,7 +17,7 @@ fn engine() -> Engine {
     Engine::new(EngineOptions { max_guests: 4, ..EngineOptions::default() }).expect("an engine")
 }
 
-fn start(engine: &Engine, text: &str, limits: &Limits) -> Result<(Sandbox<()>, TypedFunc<i32, i32>), Crash> {
+fn start(engine: &Engine, text: &str, limits: &Limits) -> Result<(Sandbox<()>, TypedFunc<i32, i32>), Box<Crash>> {
     let code = Code::compile(engine, &wat::parse_str(text).expect("valid text")).expect("compiles");
     let pre = Linker::new(engine.wasmtime()).instantiate_pre(code.module()).expect("links");
     let mut sandbox = Sandbox::new(engine, (), limits.clone());

@@ -19,21 +19,17 @@ impl Exchange {
 
     fn call_unseen(&mut self, index: usize, phase: Phase, end: bool) -> Verdict {
         let Some(direction) = phase.direction() else { return Verdict::Continue };
-        if self.slots.get(index).is_none_or(|s| s.skipped) {
-            return Verdict::Continue;
-        }
-        // A response's filter whose request part never ran has no context and is not asked, as in Envoy.
-        let begins = matches!(phase, Phase::RequestHeaders | Phase::NewConnection);
-        if self.slots.get(index).is_some_and(|s| s.guest.is_none()) {
-            if !begins {
-                return Verdict::Continue;
-            }
-            if let Err(token) = self.open_context(index) {
-                return self.failed(index, token, Phase::Create);
-            }
-        }
+        let Some(slot) = self.slots.get_mut(index).filter(|slot| !slot.skipped) else { return Verdict::Continue };
         // Moved out for the time of the call: a copy of it would be counted across threads.
-        let Some(lease) = self.slots.get_mut(index).and_then(|s| s.guest.take()) else { return Verdict::Continue };
+        let lease = match slot.guest.take() {
+            Some(lease) => lease,
+            None if matches!(phase, Phase::RequestHeaders | Phase::NewConnection) => match self.open_context(index) {
+                Ok(lease) => lease,
+                Err(token) => return self.failed(index, token, Phase::Create),
+            },
+            // A response's filter whose request part never ran has no context and is not asked, as in Envoy.
+            None => return Verdict::Continue,
+        };
         let (verdict, then) = self.call_leased(index, &lease, phase, direction, end);
         if !matches!(then, Then::LetGo)
             && let Some(slot) = self.slots.get_mut(index)
@@ -107,9 +103,10 @@ impl Exchange {
     }
 
     /// Picks a guest and opens this exchange's context in it.
-    fn open_context(&mut self, index: usize) -> Result<(), Token> {
+    #[inline(never)]
+    fn open_context(&mut self, index: usize) -> Result<Lease, Token> {
         let (Some(slot), Some(link)) = (self.slots.get_mut(index), self.chain.links().get(index)) else {
-            return Ok(());
+            return Err(Token::StartFailed);
         };
         let filter = &link.filter;
         let blueprint = &filter.blueprint;
@@ -139,8 +136,7 @@ impl Exchange {
         match created {
             Ok(context) => {
                 drop(entered);
-                slot.guest = Some(Lease { place, number, context, probe: admission == Admission::Probe });
-                Ok(())
+                Ok(Lease { place, number, context, probe: admission == Admission::Probe })
             }
             Err(crash) => {
                 entered.died(Phase::Create, &crash, self.request_id().as_deref());
@@ -217,12 +213,14 @@ impl Exchange {
     }
 
     /// A guest died under a callback of this exchange.
+    #[cold]
     pub(super) fn crashed(&mut self, index: usize, entered: Entered<'_>, phase: Phase, crash: &Crash) -> Verdict {
         entered.died(phase, crash, self.request_id().as_deref());
         self.failed(index, crash.kind.into(), phase)
     }
 
     /// The exchange's own budget is used up; the guest is well and only loses this exchange's context.
+    #[cold]
     fn exhausted(&mut self, index: usize, lease: &Lease, phase: Phase) -> Verdict {
         if let Some(mut entered) = lease.place.enter(lease.number)
             && let Some(guest) = entered.guest()
@@ -233,6 +231,7 @@ impl Exchange {
         self.failed(index, Token::CpuExceeded, phase)
     }
 
+    #[cold]
     fn failed(&mut self, index: usize, token: Token, phase: Phase) -> Verdict {
         self.fail(index, token, phase).map_or(Verdict::Continue, Verdict::Fail)
     }
@@ -344,7 +343,7 @@ fn enter(
     size: usize,
     end: bool,
     budget: Duration,
-) -> Option<Result<u32, Crash>> {
+) -> Option<Result<u32, Box<Crash>>> {
     let size = u32::try_from(size).unwrap_or(u32::MAX);
     match phase {
         Phase::RequestHeaders | Phase::ResponseHeaders => guest.headers(phase, context, count, end, budget),

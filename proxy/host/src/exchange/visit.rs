@@ -84,17 +84,16 @@ impl Exchange {
 
     /// Does something that may enter a filter, and writes it down if it did.
     pub(super) fn visit(&mut self, filter: usize, phase: Phase, enter: impl FnOnce(&mut Self) -> Verdict) -> Verdict {
-        match self.begin_visit(filter) {
-            None => enter(self),
-            Some(begun) => {
-                let verdict = enter(self);
-                self.end_visit(filter, phase, begun, &verdict);
-                verdict
-            }
+        let begun = if self.visits.is_some() { self.begin_visit(filter) } else { None };
+        let verdict = enter(self);
+        if let Some(begun) = begun {
+            self.end_visit(filter, phase, begun, &verdict);
         }
+        verdict
     }
 
     /// `None` when nobody asked for visits.
+    #[inline(never)]
     fn begin_visit(&mut self, filter: usize) -> Option<Begun> {
         let visits = self.visits.as_mut()?;
         let blueprint = &self.chain.links().get(filter)?.filter.blueprint;
@@ -107,6 +106,7 @@ impl Exchange {
         Some(Begun { number, before, outer: self.swap_place(Some(number), Vec::new()), met })
     }
 
+    #[inline(never)]
     fn end_visit(&mut self, filter: usize, phase: Phase, begun: Begun, verdict: &Verdict) {
         let (_, notes) = self.swap_place(begun.outer.0, begun.outer.1);
         let (Some(visits), Some(slot), Some(link)) =

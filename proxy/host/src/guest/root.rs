@@ -16,8 +16,8 @@ use crate::{
 impl Guest {
     /// Tells of what came on a call; the callbacks are the root's, as the ABI has it. A call that was answered already,
     /// or that the guest wants to hear nothing of, is not known any more.
-    pub(crate) fn answer(&mut self, call: u32, answer: Answer) -> Result<(), (Phase, Crash)> {
-        (self.used, self.last) = (Duration::ZERO, None);
+    pub(crate) fn answer(&mut self, call: u32, answer: Answer) -> Result<(), (Phase, Box<Crash>)> {
+        self.sandbox.forget_last();
         let state = self.sandbox.data_mut();
         let Some(open) = state.calls.get(call).filter(|open| !open.closing) else { return Ok(()) };
         // The root of a stream that is gone is not known any more; every guest has a first root.
@@ -38,7 +38,7 @@ impl Guest {
         self.leave(phase, result)
     }
 
-    fn http_answer(&mut self, root: u32, call: u32, outcome: CalloutOutcome) -> Result<(), Crash> {
+    fn http_answer(&mut self, root: u32, call: u32, outcome: CalloutOutcome) -> Result<(), Box<Crash>> {
         let answered = Answered::http(outcome);
         let (headers, body, trailers) = answered.sizes();
         self.sandbox.data_mut().answered = Some(answered);
@@ -46,7 +46,7 @@ impl Guest {
         self.run(|c| &mut c.proxy_on_http_call_response, params, Duration::MAX).unwrap_or(Ok(()))
     }
 
-    fn grpc_answer(&mut self, root: u32, call: u32, event: GrpcEvent) -> Result<(), Crash> {
+    fn grpc_answer(&mut self, root: u32, call: u32, event: GrpcEvent) -> Result<(), Box<Crash>> {
         let answered = Answered::grpc(event.clone());
         let (headers, body, trailers) = answered.sizes();
         self.sandbox.data_mut().answered = Some(answered);
@@ -70,7 +70,7 @@ impl Guest {
     }
 
     /// One tick of a root, unless the period was set again meanwhile; then asks for the next one.
-    pub(crate) fn tick(&mut self, root: u32, set: u32) -> Result<(), (Phase, Crash)> {
+    pub(crate) fn tick(&mut self, root: u32, set: u32) -> Result<(), (Phase, Box<Crash>)> {
         let current = |state: &State| state.roots.iter().any(|r| r.id == root && r.ticks_set == set);
         if !current(self.sandbox.data()) {
             return Ok(());
@@ -93,13 +93,13 @@ impl Guest {
     }
 
     /// An item came into a queue that a root is registered for.
-    pub(crate) fn queue_ready(&mut self, root: u32, queue: u32) -> Result<(), (Phase, Crash)> {
+    pub(crate) fn queue_ready(&mut self, root: u32, queue: u32) -> Result<(), (Phase, Box<Crash>)> {
         self.prepare(Phase::Queue, root);
         let result = self.run(|c| &mut c.proxy_on_queue_ready, (root, queue), Duration::MAX).unwrap_or(Ok(()));
         self.leave(Phase::Queue, result)
     }
 
-    fn leave(&mut self, phase: Phase, result: Result<(), Crash>) -> Result<(), (Phase, Crash)> {
+    fn leave(&mut self, phase: Phase, result: Result<(), Box<Crash>>) -> Result<(), (Phase, Box<Crash>)> {
         let state = self.sandbox.data_mut();
         state.answered = None;
         wasi::flush(state);
@@ -108,7 +108,7 @@ impl Guest {
     }
 
     /// Ends the roots that said that they are done; while they end, they may say so of others.
-    pub(super) fn forget_done(&mut self) -> Result<(), (Phase, Crash)> {
+    pub(super) fn forget_done(&mut self) -> Result<(), (Phase, Box<Crash>)> {
         while let Some(root) = self.sandbox.data_mut().done.pop() {
             self.forget(root)?;
         }
@@ -116,7 +116,7 @@ impl Guest {
     }
 
     /// Tells every root that it is over. One that asks for time keeps its context until it calls `proxy_done`.
-    pub(crate) fn end_roots(&mut self) -> Result<(), (Phase, Crash)> {
+    pub(crate) fn end_roots(&mut self) -> Result<(), (Phase, Box<Crash>)> {
         let roots: Vec<u32> = self.sandbox.data().roots.iter().map(|root| root.id).collect();
         for id in roots {
             if self.done(id)? {
@@ -129,7 +129,7 @@ impl Guest {
     }
 
     /// Ends the roots that asked for time and had it.
-    pub(crate) fn give_up_roots(&mut self) -> Result<(), (Phase, Crash)> {
+    pub(crate) fn give_up_roots(&mut self) -> Result<(), (Phase, Box<Crash>)> {
         let roots: Vec<u32> = self.sandbox.data().roots.iter().map(|root| root.id).collect();
         roots.into_iter().try_for_each(|id| self.forget(id))
     }
@@ -140,8 +140,8 @@ impl Guest {
     }
 
     /// Log and delete for a root that is done.
-    fn forget(&mut self, root: u32) -> Result<(), (Phase, Crash)> {
-        self.sandbox.begin_series();
+    fn forget(&mut self, root: u32) -> Result<(), (Phase, Box<Crash>)> {
+        self.sandbox.forget_last();
         let result = self.log_and_delete(root);
         let state = self.sandbox.data_mut();
         state.contexts.remove(&root);

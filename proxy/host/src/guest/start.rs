@@ -72,7 +72,7 @@ impl Guest {
         (state.memory, state.allocator) = (memory, allocator);
         let callbacks = image.callbacks.unresolved();
         blueprint.meter.guest_begins();
-        Ok(Self { sandbox, callbacks, next_context: 1, used: Duration::ZERO, last: None, blueprint: blueprint.clone() })
+        Ok(Self { sandbox, callbacks, next_context: 1, blueprint: blueprint.clone() })
     }
 
     /// `_initialize` and then `main` for a reactor, `_start` for a command: never both kinds.
@@ -140,7 +140,7 @@ impl Guest {
         self.started(phase, result, left).map(Some)
     }
 
-    fn started<R>(&mut self, phase: Phase, result: Result<R, Crash>, left: &mut Duration) -> Result<R, LoadError> {
+    fn started<R>(&mut self, phase: Phase, result: Result<R, Box<Crash>>, left: &mut Duration) -> Result<R, LoadError> {
         wasi::flush(self.sandbox.data_mut());
         let used = self.sandbox.last_used();
         self.blueprint.ran(phase, used, *left);
@@ -163,8 +163,8 @@ fn length(bytes: &bytes::Bytes) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-fn crashed(sandbox: &mut Sandbox<State>, phase: Phase, crash: Crash) -> LoadError {
+fn crashed(sandbox: &mut Sandbox<State>, phase: Phase, crash: Box<Crash>) -> LoadError {
     let state = sandbox.data_mut();
     wasi::flush(state);
-    LoadError::Crash { phase, crash: Box::new(crash), last_log: state.last_log.clone() }
+    LoadError::Crash { phase, crash, last_log: state.last_log.clone() }
 }
