@@ -66,3 +66,20 @@ routes:
     assert_eq!(lost.status(), 404);
     assert!(lost.header("proxy-status").contains("kind=no_route"));
 }
+
+#[test]
+fn a_filter_that_changes_a_field_changes_the_route_where_one_asks_for_it() {
+    let tag = fixture("tag");
+    let proxy = Proxy::start(&format!(
+        r#"
+listeners: [{{ address: "127.0.0.1:0" }}]
+filters: {{ t: {{ source: {{ path: "{tag}" }}, config: mark }} }}
+upstreams: {{ echo: {{ builtin: echo }} }}
+routes:
+  - {{ match: {{ path_prefix: /, headers: {{ x-chain: mark }} }}, respond: {{ status: 200, body: "marked" }} }}
+  - {{ filters: [t], upstream: echo }}
+"#
+    ));
+    let answer = proxy.client().request("GET /", &[], "");
+    assert_eq!((answer.text(), answer.header("x-chain")), ("marked".into(), "mark".into()));
+}

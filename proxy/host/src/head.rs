@@ -226,8 +226,11 @@ impl<F: RequestFields> Head for RequestHead<F> {
     }
 }
 
+/// The pseudo header of a response.
+pub(crate) const STATUS: &[u8] = b":status";
+
 /// `:status` as text, without a formatter.
-fn status_text(status: u16) -> [u8; 3] {
+pub(crate) fn status_text(status: u16) -> [u8; 3] {
     let digit = |n: u16| b'0' + (n % 10) as u8;
     [digit(status / 100), digit(status / 10), digit(status)]
 }
@@ -249,14 +252,14 @@ fn parse_status(value: &[u8]) -> Option<u16> {
 
 impl<F: ResponseFields> Head for ResponseHead<F> {
     fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        if name == b":status" {
+        if name == STATUS {
             return STATUS_TABLE.get(usize::from(self.0.status())).map(|t| &t[..]);
         }
         first(self.0.fields(), name)
     }
 
     fn visit(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
-        each(b":status", &status_text(self.0.status()));
+        each(STATUS, &status_text(self.0.status()));
         for (name, value) in self.0.fields() {
             each(name.as_str().as_bytes(), value.as_bytes());
         }
@@ -277,7 +280,7 @@ impl<F: ResponseFields> Head for ResponseHead<F> {
 
     fn replace(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader> {
         if is_pseudo(name) {
-            let status = (name == b":status").then(|| parse_status(value)).flatten().ok_or(InvalidHeader)?;
+            let status = (name == STATUS).then(|| parse_status(value)).flatten().ok_or(InvalidHeader)?;
             self.0.set_status(status);
             return Ok(());
         }
@@ -296,7 +299,7 @@ impl<F: ResponseFields> Head for ResponseHead<F> {
         let fields = checked(pairs, is_pseudo)?;
         let mut status = self.0.status();
         for (name, value) in pairs.iter().filter(|(n, _)| is_pseudo(n)) {
-            status = (name == b":status").then(|| parse_status(value)).flatten().ok_or(InvalidHeader)?;
+            status = (name == STATUS).then(|| parse_status(value)).flatten().ok_or(InvalidHeader)?;
         }
         self.0.set_status(status);
         self.0.clear();

@@ -74,6 +74,8 @@ impl HttpModule for FramingModule {
         }
         match self.framing {
             Framing::Keep => {}
+            // Most filters that see a body leave it as it is.
+            Framing::Known(length) if says_length(head, length) => {}
             Framing::Known(length) => {
                 head.remove_header(&TRANSFER_ENCODING);
                 head.insert_header(CONTENT_LENGTH, length)?;
@@ -106,11 +108,42 @@ impl HttpModule for FramingModule {
     }
 }
 
+/// Whether the body is framed by its length alone, and this is the length that the head says.
+fn says_length(head: &ResponseHeader, length: usize) -> bool {
+    let mut said = head.headers.get_all(CONTENT_LENGTH).iter();
+    let first = said.next().and_then(|value| value.to_str().ok()?.parse().ok());
+    first == Some(length) && said.next().is_none() && !head.headers.contains_key(TRANSFER_ENCODING)
+}
+
 /// Makes one [`FramingModule`] for each request.
 pub(crate) struct FramingBuilder;
 
 impl HttpModuleBuilder for FramingBuilder {
     fn init(&self) -> Module {
         Box::new(FramingModule::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_left_alone_only_when_it_says_just_that_length() {
+        let says = |fields: &[(&'static str, &'static str)]| {
+            let mut head = ResponseHeader::build(200, None).expect("valid");
+            fields.iter().for_each(|(n, v)| drop(head.append_header(*n, *v)));
+            says_length(&head, 5)
+        };
+        assert!(says(&[("content-length", "5")]));
+        for other in [
+            &[][..],
+            &[("content-length", "6")],
+            &[("content-length", "5, 5")],
+            &[("content-length", "5"), ("content-length", "5")],
+            &[("content-length", "5"), ("transfer-encoding", "chunked")],
+        ] {
+            assert!(!says(other), "{other:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Pingora's header types as the host's heads: lent by moving them, never converted.
 
-use std::mem;
+use std::{mem, ops::BitOrAssign};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, uri::Authority};
@@ -12,8 +12,23 @@ use sluice_host::{Exchange, Fields, RequestFields, RequestHead, ResponseFields, 
 pub(crate) struct Request {
     pub(crate) header: RequestHeader,
     scheme: &'static [u8],
-    /// A filter changed something that routes are matched by.
-    pub(crate) changed: bool,
+    pub(crate) changed: Changed,
+}
+
+/// What filters changed of a request's head; routes are matched by both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// Method, target or authority.
+    pub(crate) line: bool,
+    /// Any other field.
+    pub(crate) fields: bool,
+}
+
+impl BitOrAssign for Changed {
+    fn bitor_assign(&mut self, more: Self) {
+        self.line |= more.line;
+        self.fields |= more.fields;
+    }
 }
 
 /// A response's head on loan.
@@ -87,7 +102,7 @@ fn pairs_behind<'a>(
 }
 
 fields!(Request, |s| {
-    s.changed = true;
+    s.changed.fields = true;
 });
 fields!(Response, |_s| {});
 
@@ -100,7 +115,7 @@ impl RequestFields for Request {
         // Changing to CONNECT would change what the connection is.
         match Method::from_bytes(value) {
             Ok(method) if method != Method::CONNECT => {
-                self.changed = true;
+                self.changed.line = true;
                 self.header.set_method(method);
                 true
             }
@@ -118,7 +133,7 @@ impl RequestFields for Request {
         if !whole || value.iter().any(|b| *b <= b' ' || *b == 0x7f) {
             return false;
         }
-        self.changed = true;
+        self.changed.line = true;
         self.header.set_raw_path(value).is_ok()
     }
 
@@ -134,7 +149,7 @@ impl RequestFields for Request {
         if authority.as_str().contains('@') {
             return false;
         }
-        self.changed = true;
+        self.changed.line = true;
         self.header.insert_header(header::HOST, authority.as_str()).is_ok()
     }
 
@@ -155,12 +170,12 @@ impl ResponseFields for Response {
     }
 }
 
-/// Runs `f` with the session's request head lent to the exchange. Returns whether the head was changed, too.
+/// Runs `f` with the session's request head lent to the exchange. Returns what was changed of it, too.
 pub(crate) fn with_request<R>(
     exchange: &mut Exchange,
     session: &mut Session,
     f: impl FnOnce(&mut Exchange) -> R,
-) -> (R, bool) {
+) -> (R, Changed) {
     swap_request(exchange, session);
     let result = f(exchange);
     let changed = swap_request(exchange, session);
@@ -168,13 +183,13 @@ pub(crate) fn with_request<R>(
 }
 
 /// Moves the head in or out; whichever it is, the other side keeps an empty one.
-fn swap_request(exchange: &mut Exchange, session: &mut Session) -> bool {
+fn swap_request(exchange: &mut Exchange, session: &mut Session) -> Changed {
     let slot = exchange.message().request.get_or_insert_with(|| {
         let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
         let scheme: &'static [u8] = if tls { b"https" } else { b"http" };
-        Box::new(RequestHead(Request { header: empty_request(), scheme, changed: false }))
+        Box::new(RequestHead(Request { header: empty_request(), scheme, changed: Changed::default() }))
     });
-    let Some(head) = slot.as_any_mut().downcast_mut::<RequestHead<Request>>() else { return false };
+    let Some(head) = slot.as_any_mut().downcast_mut::<RequestHead<Request>>() else { return Changed::default() };
     mem::swap(&mut head.0.header, session.req_header_mut());
     mem::take(&mut head.0.changed)
 }
@@ -211,11 +226,6 @@ pub(crate) fn lend_both<R>(
     with_request(exchange, session, |exchange| with_response(exchange, header, f)).0
 }
 
-/// A copy of a head for those who only read it: without the case of names, which they do not see.
-pub(crate) fn to_read(header: &ResponseHeader) -> ResponseHeader {
-    ResponseHeader::from(header.as_owned_parts())
-}
-
 fn empty_request() -> RequestHeader {
     RequestHeader::from(http::request::Request::new(()).into_parts().0)
 }
@@ -227,7 +237,8 @@ fn empty_response() -> ResponseHeader {
 /// Takes a field out of a request that nobody has on loan; the others keep their order.
 pub(crate) fn take_out(header: &mut RequestHeader, name: &HeaderName) {
     if header.headers.contains_key(name) {
-        let mut lent = Request { header: mem::replace(header, empty_request()), scheme: b"http", changed: false };
+        let mut lent =
+            Request { header: mem::replace(header, empty_request()), scheme: b"http", changed: Changed::default() };
         lent.remove(name);
         *header = lent.header;
     }
@@ -290,13 +301,13 @@ mod tests {
         let mut r = Request {
             header: RequestHeader::build("GET", b"/", None).expect("valid"),
             scheme: b"http",
-            changed: false,
+            changed: Changed::default(),
         };
         for bad in [&b"/a b"[..], b"/a\r\nx: y", b"", b"a", b"http://x/", b"/\0"] {
             assert!(!r.set_path(bad), "{bad:?}");
         }
-        assert!(!r.changed);
-        assert!(r.set_path(b"/new?q=1") && r.changed);
+        assert_eq!(r.changed, Changed::default());
+        assert!(r.set_path(b"/new?q=1") && r.changed.line);
         assert_eq!(r.path(), b"/new?q=1");
         assert!(!r.set_authority(b"user@host") && !r.set_authority(b"a b") && !r.set_authority(b""));
         assert!(r.set_authority(b"example.com:81"));

@@ -11,6 +11,7 @@ use pingora_core::{
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use quanta::Instant;
+use sluice_host::{Head, SentHead};
 
 use crate::{
     access_log::AccessLog,
@@ -18,6 +19,7 @@ use crate::{
     cause::Cause,
     context::{Context, Stash},
     framing::FramingBuilder,
+    heads::with_request,
     leave::Leave,
     live::Live,
     recent::Recent,
@@ -276,12 +278,8 @@ fn finish(session: &mut Session, ctx: &mut Context) {
     if let Some(cause) = &ctx.cause {
         exchange.message().facts.code_details = Some(cause.to_string().into());
     }
-    match answer::sent(session).map(crate::heads::to_read) {
-        Some(mut head) => crate::heads::lend_both(exchange, session, &mut head, |e| e.finish()),
-        None => {
-            // No response was sent, so there is no head to read.
-            exchange.message().response = None;
-            crate::heads::with_request(exchange, session, |e| e.finish());
-        }
-    }
+    // Where no response was sent, there is no head to read.
+    let sent = answer::sent(session).map(|head| SentHead::new(head.status.as_u16(), &head.headers));
+    exchange.message().response = sent.map(|head| Box::new(head) as Box<dyn Head>);
+    with_request(exchange, session, |e| e.finish());
 }

@@ -23,7 +23,7 @@ use crate::{
     context::Context,
     dial::{Body, BoxError},
     endpoint::Endpoint,
-    heads::with_request,
+    heads::{Changed, with_request},
     held::{ClientGone, Wait},
     relay_response,
     request::{finish, leave, refuse},
@@ -43,7 +43,7 @@ pub(crate) async fn read_behind_head(
     session: &mut Session,
     ctx: &mut Context,
     mut step: Step,
-    changed: &mut bool,
+    changed: &mut Changed,
 ) -> Result<std::result::Result<Step, ClientGone>> {
     let mut waiting = Wait::begin();
     loop {

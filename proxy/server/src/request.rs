@@ -15,12 +15,12 @@ use crate::{
     context::Context,
     echo,
     framing::FramingModule,
-    heads::{settle_authority, settle_cookies, take_out, with_request},
+    heads::{Changed, settle_authority, settle_cookies, take_out, with_request},
     held::{ClientGone, Wait},
     hop::{self, Survey},
     live::Live,
     method, normalize, relay,
-    request_body::{End, early_body, filter_body},
+    request_body::{End, early_body, filter_body, is_read_early},
     site::{Action, Limits},
     tls_facts,
     upstream::Kind,
@@ -28,6 +28,8 @@ use crate::{
 
 /// Takes a request up to the point where an upstream is needed. True when it was answered here. `last`: no other is wanted
 /// on its connection.
+///
+/// Every request pays for the size of this future, so what few requests wait for is in a box of its own.
 pub(crate) async fn begin(live: &Live, last: bool, session: &mut Session, ctx: &mut Context) -> Result<bool> {
     let site = live.get();
     ctx.method = method::known(&session.req_header().method);
@@ -74,19 +76,20 @@ pub(crate) async fn begin(live: &Live, last: bool, session: &mut Session, ctx: &
         .as_ref()
         .is_some_and(|r| !matches!(&r.action, Action::Upstream(u) if matches!(u.kind, Kind::Servers(_))));
     if local {
-        return respond(session, ctx).await;
+        return Box::pin(respond(session, ctx)).await;
     }
     if !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| e.chain().reads_behind_head()) {
         let Some(cut) = ctx.site.as_ref().map(|site| site.cut.clone()) else { return Ok(true) };
         return tokio::select! {
-            answered = relay::run(session, ctx) => answered,
+            answered = Box::pin(relay::run(session, ctx)) => answered,
             () = cut.done() => ctx.goes_on().map(|()| true),
         };
     }
-    if !ctx.request_ended && !ctx.tunnel {
-        say_continue(session, ctx).await?;
+    if ctx.request_ended || ctx.tunnel {
+        return Ok(false);
     }
-    early_body(session, ctx).await
+    say_continue(session, ctx).await?;
+    if is_read_early(ctx) { Box::pin(early_body(session, ctx)).await } else { Ok(false) }
 }
 
 fn asks_to_keep(session: &Session) -> bool {
@@ -176,10 +179,15 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
     }
     let (step, mut changed) = with_request(exchange, session, |e| e.request_headers(end));
     let settled = if !end && exchange.chain().reads_behind_head() {
-        say_continue(session, ctx).await?;
-        relay::read_behind_head(session, ctx, step, &mut changed).await?
+        Box::pin(async {
+            say_continue(session, ctx).await?;
+            relay::read_behind_head(session, ctx, step, &mut changed).await
+        })
+        .await?
+    } else if matches!(step, Step::Hold) {
+        Box::pin(wait(session, exchange, step, &mut changed)).await
     } else {
-        wait(session, exchange, step, &mut changed).await
+        Ok(step)
     };
     let step = match settled {
         Ok(step) => step,
@@ -189,6 +197,7 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
         return Ok(Some(answered));
     }
     // Filters may have changed what routes are matched by: match once more, with the chain that ran.
+    let changed = ctx.site.as_ref().is_some_and(|site| site.routes_by(changed));
     if changed && find(session, ctx).is_none() {
         return refuse(session, ctx, Cause::no_route()).await.map(Some);
     }
@@ -203,7 +212,7 @@ async fn wait(
     session: &mut Session,
     exchange: &mut Exchange,
     mut step: Step,
-    changed: &mut bool,
+    changed: &mut Changed,
 ) -> std::result::Result<Step, ClientGone> {
     let waiting = Wait::begin();
     while matches!(step, Step::Hold) && !exchange.headers_passed(Direction::Request) {
@@ -242,7 +251,7 @@ pub(crate) async fn finish(session: &mut Session, ctx: &mut Context, step: Step)
             return Ok(Some(true));
         }
     };
-    answer::send(session, ctx, answer).await?;
+    Box::pin(answer::send(session, ctx, answer)).await?;
     Ok(Some(true))
 }
 
@@ -250,7 +259,7 @@ pub(crate) async fn finish(session: &mut Session, ctx: &mut Context, step: Step)
 pub(crate) async fn refuse(session: &mut Session, ctx: &mut Context, cause: Cause) -> Result<bool> {
     let answer = Answer::cause(&cause, is_grpc(session))?;
     ctx.cause = Some(cause);
-    answer::send(session, ctx, answer).await?;
+    Box::pin(answer::send(session, ctx, answer)).await?;
     Ok(true)
 }
 
@@ -316,7 +325,7 @@ fn take_expect(session: &mut Session, ctx: &mut Context) {
 
 async fn say_continue(session: &mut Session, ctx: &mut Context) -> Result<()> {
     if std::mem::take(&mut ctx.expects) {
-        session.downstream_session.write_continue_response().await?;
+        Box::pin(session.downstream_session.write_continue_response()).await?;
         ctx.interim = true;
         session.set_keepalive(ctx.keepalive);
     }

@@ -17,14 +17,15 @@ use crate::{
 /// this much for replaying and no more.
 const EARLY_BODY: u64 = 64 << 10;
 
-/// Reads a small body now, when a filter may change its length: then the upstream gets the right length, the filter's
+/// Whether the body is to be read before the upstream is chosen.
+pub(crate) fn is_read_early(ctx: &Context) -> bool {
+    let may_edit = ctx.exchange.as_ref().is_some_and(|e| e.chain().may_edit_request());
+    may_edit && ctx.declared.is_some_and(|n| n <= EARLY_BODY) && !ctx.tunnel && !ctx.request_ended
+}
+
+/// Reads a small body now, as a filter may change its length: then the upstream gets the right length, the filter's
 /// answer keeps the connection, and no upstream is bothered with a request that is refused.
 pub(crate) async fn early_body(session: &mut Session, ctx: &mut Context) -> Result<bool> {
-    let may_edit = ctx.exchange.as_ref().is_some_and(|e| e.chain().may_edit_request());
-    let small = ctx.declared.is_some_and(|n| n <= EARLY_BODY);
-    if !may_edit || !small || ctx.tunnel || ctx.request_ended {
-        return Ok(false);
-    }
     session.downstream_session.enable_retry_buffering();
     let mut whole = BytesMut::new();
     loop {
@@ -64,7 +65,12 @@ pub(crate) async fn filter_body(
         return Ok(chunk);
     }
     let (step, _) = with_request(exchange, session, |e| e.request_body(chunk, end));
-    match wait_for_body(session, exchange, step, end).await {
+    let settled = if end && exchange.is_held(Direction::Request) {
+        Box::pin(wait_for_body(session, exchange, step)).await
+    } else {
+        Ok(step)
+    };
+    match settled {
         Ok(Step::Continue | Step::Hold) => Ok(exchange.take_body(Direction::Request).0),
         Ok(step) => Err(End::Step(step)),
         Err(ClientGone) => Err(End::ClientGone),
@@ -76,10 +82,9 @@ async fn wait_for_body(
     session: &mut Session,
     exchange: &mut Exchange,
     mut step: Step,
-    end: bool,
 ) -> std::result::Result<Step, ClientGone> {
     let waiting = Wait::begin();
-    while end && matches!(step, Step::Hold | Step::Continue) && exchange.is_held(Direction::Request) {
+    while matches!(step, Step::Hold | Step::Continue) && exchange.is_held(Direction::Request) {
         let Some(inbox) = exchange.inbox().cloned() else { break };
         let event = waiting.next(session, &inbox).await?;
         step = with_request(exchange, session, |e| match event {

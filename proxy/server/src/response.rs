@@ -42,13 +42,17 @@ pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut
         exchange.declare_length(Direction::Response, length);
     }
     // Filters see what the upstream sent.
-    let hidden = !ctx.origin_chunked && head.remove_header(&TRANSFER_ENCODING).is_some();
+    let hidden = length.is_none() && !ctx.origin_chunked && head.remove_header(&TRANSFER_ENCODING).is_some();
     let step = lend_both(exchange, session, head, |e| e.response_headers(end));
-    let step = settle(session, exchange, head, step).await;
+    let step = if exchange.is_held(Direction::Response) {
+        Box::pin(settle(session, exchange, head, step)).await
+    } else {
+        Ok(step)
+    };
     let may_edit = exchange.chain().may_edit_response();
     match step {
         Ok(Step::Continue | Step::Hold) => {}
-        Ok(step) => return instead::of_head(session, ctx, head, step, end).await,
+        Ok(step) => return Box::pin(instead::of_head(session, ctx, head, step, end)).await,
         Err(ClientGone) => return Err(instead::client_gone(ctx)),
     }
     if (may_edit || hidden) && !end && head.status.as_u16() != 101 {
@@ -136,6 +140,9 @@ fn wait_blocking(
     exchange: &mut Exchange,
     mut step: Step,
 ) -> std::result::Result<Step, ClientGone> {
+    if !exchange.is_held(Direction::Response) {
+        return Ok(step);
+    }
     let waiting = Wait::begin();
     while matches!(step, Step::Hold | Step::Continue) && exchange.is_held(Direction::Response) {
         let Some(inbox) = exchange.inbox().cloned() else { break };

@@ -87,6 +87,8 @@ pub struct Table {
     /// Longest suffix first; a suffix begins with its dot.
     wildcard: Vec<(String, Bucket)>,
     any: Bucket,
+    /// Some route has a condition on a field.
+    reads_fields: bool,
 }
 
 impl Table {
@@ -104,6 +106,7 @@ impl Table {
                 PathMatch::Prefix(p) => Path::Prefix(p.clone()),
                 PathMatch::Regex(p) => Path::Regex(Regex::new(&format!("^(?:{p})$"))?),
             };
+            table.reads_fields |= !m.headers.is_empty();
             let matcher = Matcher { path, methods: m.methods.clone(), headers: m.headers.clone() };
             let bucket = match &m.host {
                 HostMatch::Any => &mut table.any,
@@ -121,6 +124,11 @@ impl Table {
         }
         table.wildcard.sort_by_key(|(suffix, _)| Reverse(suffix.len()));
         Ok(table)
+    }
+
+    /// Whether a route looks at other fields than the authority.
+    pub fn reads_fields(&self) -> bool {
+        self.reads_fields
     }
 
     /// The index of the route for this request, if one matches. `target` is path and query; `authority` may have a port.

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_host::{Chain, Filter, RouteFacts};
 use tokio::sync::Notify;
 
-use crate::{route::Table, traffic::Times, upstream::Upstream};
+use crate::{heads::Changed, route::Table, traffic::Times, upstream::Upstream};
 
 /// One generation of everything that a request can meet.
 pub(crate) struct Site {
@@ -118,5 +118,10 @@ impl Site {
         headers: &HeaderMap,
     ) -> Option<&Arc<Route>> {
         self.routes.get(self.table.find(authority, method, target, headers)?)
+    }
+
+    /// Whether a request of which this was changed may take another route than before.
+    pub(crate) fn routes_by(&self, changed: Changed) -> bool {
+        changed.line || (changed.fields && self.table.reads_fields())
     }
 }
