@@ -13,8 +13,8 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::{
     HEARTBEAT,
     blind::blind,
-    inbox::Inbox,
-    way::{DirId, Way},
+    inbox::{Inbox, Wanted},
+    way::Way,
 };
 
 /// How often to follow the ways again when they changed while they were being watched.
@@ -80,7 +80,10 @@ impl<R: Send + 'static> Arms<R> {
         }
         let mut steady = false;
         for _ in 0..ROUNDS {
-            let wanted = ways.iter().flat_map(Way::watched).map(|dir| (dir.path.clone(), dir.id)).collect();
+            let wanted = Wanted {
+                dirs: ways.iter().flat_map(Way::watched).map(|dir| (dir.path.clone(), dir.id)).collect(),
+                entries: ways.iter().flat_map(|way| way.entries.iter().cloned()).collect(),
+            };
             steady = self.inbox.is_armed(&wanted);
             if steady {
                 break;
@@ -94,7 +97,7 @@ impl<R: Send + 'static> Arms<R> {
     }
 
     /// Lets go of everything and asks again, in this order: one directory can have two paths.
-    fn renew(&mut self, wanted: BTreeMap<PathBuf, DirId>) {
+    fn renew(&mut self, wanted: Wanted) {
         let Some(watcher) = &mut self.watcher else { return };
         for path in std::mem::take(&mut self.asked) {
             // It is no error that a directory which is gone is not watched any more.
@@ -102,7 +105,7 @@ impl<R: Send + 'static> Arms<R> {
         }
         self.refused.clear();
         self.renewed = Instant::now();
-        let paths: Vec<_> = wanted.keys().cloned().collect();
+        let paths: Vec<_> = wanted.dirs.keys().cloned().collect();
         self.inbox.arm(wanted);
         let mut gone = false;
         for path in paths {

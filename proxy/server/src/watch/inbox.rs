@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
@@ -25,8 +25,17 @@ struct State<R> {
     asked: VecDeque<R>,
     /// Directories in which something happened.
     stirred: BTreeSet<PathBuf>,
-    /// Directories of which the system tells, as far as is known.
-    armed: BTreeMap<PathBuf, DirId>,
+    /// Of which the system tells, as far as is known.
+    armed: Wanted,
+}
+
+/// What events are wanted of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) dirs: BTreeMap<PathBuf, DirId>,
+    /// What counts in them. Others come and go, which may be a new way; what is written into others is nothing: a log
+    /// beside the configuration changes with every request.
+    pub(super) entries: BTreeSet<PathBuf>,
 }
 
 /// Why a wait is over.
@@ -40,7 +49,7 @@ pub(super) enum Woken<R> {
 
 impl<R> Default for Inbox<R> {
     fn default() -> Self {
-        let state = State { asked: VecDeque::new(), stirred: BTreeSet::new(), armed: BTreeMap::new() };
+        let state = State { asked: VecDeque::new(), stirred: BTreeSet::new(), armed: Wanted::default() };
         Self { state: Mutex::new(state), bell: Condvar::new() }
     }
 }
@@ -76,19 +85,26 @@ impl<R> Inbox<R> {
         }
     }
 
-    /// Whether exactly these directories are watched, and none was taken away or replaced since.
-    pub(super) fn is_armed(&self, wanted: &BTreeMap<PathBuf, DirId>) -> bool {
+    /// Whether exactly these are watched, and none was taken away or replaced since.
+    pub(super) fn is_armed(&self, wanted: &Wanted) -> bool {
         self.state.lock().armed == *wanted
     }
 
     /// To be said before the system is asked, so that a loss that it tells meanwhile is not forgotten.
-    pub(super) fn arm(&self, wanted: BTreeMap<PathBuf, DirId>) {
+    pub(super) fn arm(&self, wanted: Wanted) {
         self.state.lock().armed = wanted;
     }
 
-    /// These directories count as not watched.
+    /// Nothing counts as watched.
     pub(super) fn disarm(&self) {
-        self.state.lock().armed.clear();
+        self.state.lock().armed = Wanted::default();
+    }
+}
+
+impl Wanted {
+    /// Whether what is written there may matter.
+    fn counts(&self, path: &Path) -> bool {
+        self.entries.contains(path) || self.dirs.contains_key(path) || self.dirs.is_empty()
     }
 }
 
@@ -98,9 +114,16 @@ impl<R> State<R> {
         if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
             return;
         }
+        let written = matches!(
+            event.kind,
+            EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) | EventKind::Access(_)
+        );
+        if written && !event.paths.iter().any(|path| self.armed.counts(path)) {
+            return;
+        }
         let moved = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
         self.stirred.extend(event.paths.iter().filter_map(|path| path.parent()).map(PathBuf::from));
-        let dirs: Vec<_> = event.paths.iter().filter(|path| self.armed.contains_key(*path)).cloned().collect();
+        let dirs: Vec<_> = event.paths.iter().filter(|path| self.armed.dirs.contains_key(*path)).cloned().collect();
         if moved && !dirs.is_empty() {
             // `notify` lets go of everything below, and an inode that is used again looks like the old directory.
             self.forget_all();
@@ -110,7 +133,7 @@ impl<R> State<R> {
 
     fn forget_all(&mut self) {
         let armed = std::mem::take(&mut self.armed);
-        self.stirred.extend(armed.into_keys());
+        self.stirred.extend(armed.dirs.into_keys());
         // Even without any directory left a look has to follow.
         self.stirred.insert(PathBuf::new());
     }
@@ -135,13 +158,16 @@ impl<R> Waker<R> {
 
 #[cfg(test)]
 mod tests {
-    use notify::event::{CreateKind, Flag, RemoveKind};
+    use notify::event::{CreateKind, DataChange, Flag, MetadataKind, RemoveKind};
 
     use super::*;
 
+    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+
     fn inbox() -> Inbox<&'static str> {
         let inbox = Inbox::default();
-        inbox.arm(["/a", "/a/b"].map(|dir| (PathBuf::from(dir), (1, 2))).into());
+        let dirs = ["/a", "/a/b"].map(|dir| (PathBuf::from(dir), (1, 2))).into();
+        inbox.arm(Wanted { dirs, entries: [PathBuf::from("/a/b/file")].into() });
         inbox
     }
 
@@ -155,7 +181,23 @@ mod tests {
         let inbox = inbox();
         assert!(heard(&inbox, EventKind::Access(AccessKind::Open(AccessMode::Any)), "/a/b/file").is_empty());
         assert!(heard(&inbox, EventKind::Access(AccessKind::Close(AccessMode::Read)), "/a/b/file").is_empty());
-        assert_eq!(heard(&inbox, EventKind::Access(AccessKind::Close(AccessMode::Write)), "/a/b/file"), ["/a/b"]);
+        assert_eq!(heard(&inbox, CLOSED, "/a/b/file"), ["/a/b"]);
+    }
+
+    #[test]
+    fn what_is_written_into_other_files_stirs_nothing() {
+        let written = [EventKind::Modify(ModifyKind::Data(DataChange::Any)), CLOSED];
+        for kind in written {
+            let inbox = inbox();
+            assert!(heard(&inbox, kind, "/a/b/access.log").is_empty());
+            assert_eq!(heard(&inbox, kind, "/a/b/file"), ["/a/b"]);
+        }
+        let inbox = inbox();
+        // A directory on the way may be closed to us.
+        let closed = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+        assert_eq!(heard(&inbox, closed, "/a/b"), ["/a", "/a/b"]);
+        inbox.disarm();
+        assert!(!heard(&inbox, CLOSED, "/a/b/other").is_empty(), "while nothing is known, all counts");
     }
 
     #[test]
@@ -168,7 +210,7 @@ mod tests {
         let now = Instant::now();
         assert!(matches!(inbox.wait(now, now), Woken::Look { stirred } if stirred == ["/a/b".into()].into()));
         assert!(matches!(inbox.wait(now, now), Woken::Look { stirred } if stirred.is_empty()));
-        assert!(!inbox.state.lock().armed.is_empty());
+        assert!(!inbox.state.lock().armed.dirs.is_empty());
     }
 
     #[test]
@@ -176,9 +218,9 @@ mod tests {
         let removed = EventKind::Remove(RemoveKind::Any);
         let inbox = inbox();
         assert_eq!(heard(&inbox, removed, "/a/b/file"), ["/a/b"]);
-        assert!(!inbox.state.lock().armed.is_empty());
+        assert!(!inbox.state.lock().armed.dirs.is_empty());
         assert_eq!(heard(&inbox, removed, "/a/b"), ["", "/a", "/a/b"]);
-        assert!(inbox.state.lock().armed.is_empty());
+        assert!(inbox.state.lock().armed.dirs.is_empty());
     }
 
     #[test]
@@ -186,7 +228,7 @@ mod tests {
         for lost in [Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)), Err(notify::Error::generic("lost"))] {
             let inbox = inbox();
             inbox.hear(lost);
-            assert!(inbox.state.lock().armed.is_empty());
+            assert!(inbox.state.lock().armed.dirs.is_empty());
             assert_eq!(inbox.state.lock().stirred.len(), 3);
         }
     }

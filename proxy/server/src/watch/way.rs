@@ -21,6 +21,8 @@ pub(super) type DirId = (u64, u64);
 pub(super) struct Way {
     /// In the order in which they are passed; the paths are free of links.
     pub(super) dirs: Vec<Dir>,
+    /// What is looked up in them: links, and the file itself; whatever is not there ends it.
+    pub(super) entries: Vec<PathBuf>,
 }
 
 /// One of them.
@@ -52,6 +54,7 @@ impl Way {
             match fs::symlink_metadata(&next) {
                 Ok(found) if found.is_symlink() && links < MOST_LINKS => {
                     way.need(&here);
+                    way.entries.push(next.clone());
                     links += 1;
                     let Ok(target) = fs::read_link(&next) else { break };
                     if target.is_absolute() {
@@ -66,7 +69,10 @@ impl Way {
                     here = next;
                     way.passed(&here, &found);
                 }
-                _ => break,
+                _ => {
+                    way.entries.push(next);
+                    break;
+                }
             }
         }
         way.need(&here);
@@ -133,6 +139,7 @@ mod tests {
         assert_eq!(needed(&folder, "a/b/link/gone/file"), ["a/b", "c"]);
         assert_eq!(needed(&folder, "a/../c/./d/file"), ["c/d"]);
         let passed = Way::to(&folder.join("a/b/link/d/file"));
+        assert_eq!(passed.entries, [folder.join("a/b/link"), folder.join("c/d/file")]);
         assert!(["a", "c"].iter().all(|dir| passed.dirs.iter().any(|found| found.path == folder.join(dir))));
     }
 
