@@ -215,7 +215,9 @@ fn how(report: &mut Report, world: &World, args: &Args, began: Instant) {
         // Envoy puts the path of its binary before it.
         line.split("version:").last().unwrap_or_default().trim().to_owned()
     };
-    report.say(format!("- Envoy {}", version(&world.envoy, "--version")));
+    if world.has_envoy() {
+        report.say(format!("- Envoy {}", version(world.envoy(), "--version")));
+    }
     report.say(format!("- {}", version("haproxy".as_ref(), "-v")));
     report.say(format!("- {}", version("h2load".as_ref(), "--version")));
     report.say(format!("- command: `make bench`, {} rounds; it took {} s", args.rounds, began.elapsed().as_secs()));

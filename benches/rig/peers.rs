@@ -108,7 +108,7 @@ pub(crate) fn envoy(world: &World, front: Front, work: Work) -> Daemon {
     } });
     fs::write(dir.path().join("envoy.json"), bootstrap.to_string()).expect("a file");
     let args = ["--concurrency", "1", "-l", "error", "--disable-hot-restart", "-c", "envoy.json"];
-    Daemon::start(PROXY_CORE, &world.envoy.display().to_string(), &args, address, dir)
+    Daemon::start(PROXY_CORE, &world.envoy().display().to_string(), &args, address, dir)
 }
 
 /// Something of Envoy's with its type.

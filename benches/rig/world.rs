@@ -36,7 +36,7 @@ pub(crate) struct World {
     /// An older build to compare with, from `SLUICE_OLD`.
     pub(crate) old: Option<PathBuf>,
     bare: OnceCell<PathBuf>,
-    pub(crate) envoy: PathBuf,
+    envoy: OnceCell<PathBuf>,
     /// Most guests of Sluice at one time.
     pub(crate) guests: u32,
     /// The report is going to be kept, and its charts with it.
@@ -59,7 +59,7 @@ impl World {
             sluice: given("SLUICE").unwrap_or_else(|| built("sluicegate", "sluice")),
             old: given("SLUICE_OLD"),
             bare: given("BARE").map(OnceCell::from).unwrap_or_default(),
-            envoy: envoy(),
+            envoy: OnceCell::new(),
             guests: 512,
             kept,
             tls,
@@ -69,6 +69,16 @@ impl World {
     /// Pingora without any hook: built when it is first wanted.
     pub(crate) fn bare(&self) -> &Path {
         self.bare.get_or_init(|| built("sluice-bench-bare", "bare-pingora"))
+    }
+
+    /// Envoy: fetched when it is first wanted.
+    pub(crate) fn envoy(&self) -> &Path {
+        self.envoy.get_or_init(envoy)
+    }
+
+    /// Whether Envoy took part.
+    pub(crate) fn has_envoy(&self) -> bool {
+        self.envoy.get().is_some()
     }
 
     /// Has this program started in place of it.
