@@ -1,7 +1,7 @@
 # What a person types. Thin: each line calls cargo or a script; how it works stands there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint setup filters differential sdk-examples data-plane bench bench-swap bench-micro bench-check
+.PHONY: help run test fuzz lint setup filters differential sdk-examples data-plane pgo bench bench-swap bench-micro bench-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ sdk-examples: setup ## every example of the official SDKs, cloned and built as t
 
 data-plane: ## sluice without the compiler, and that it runs only what was made for it
 	@tools/data-plane.sh
+
+pgo: filters ## sluice laid out by what it does under load, as target/pgo/sluice (about 20 minutes)
+	@tools/prepare.sh bench
+	@tools/pgo.sh
 
 bench: filters ## beside nginx, HAProxy, Envoy and bare Pingora, with a report in benches/report (a quarter of an hour)
 	@tools/prepare.sh bench
