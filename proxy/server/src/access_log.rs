@@ -115,7 +115,7 @@ impl AccessLog {
     /// Writes the line of a request.
     pub(crate) fn write(&self, session: &Session, ctx: &Context, error: Option<&Error>) {
         if let Some(look) = &*self.0.look.load() {
-            self.put(look, &Request { session, ctx, error });
+            self.put(look, &Request::new(session, ctx, error));
         }
     }
 

@@ -1,5 +1,7 @@
 //! What is known of a request. Names follow the OpenTelemetry conventions where those have one.
 
+use std::cell::OnceCell;
+
 use http::HeaderMap;
 use opentelemetry::trace::SpanContext;
 use pingora_core::{Error, protocols::tls::SslDigest};
@@ -14,14 +16,22 @@ use crate::{answer, context::Context, request::protocol, telemetry, tls_facts};
 
 /// A request at its end.
 pub(super) struct Request<'a> {
-    pub(super) session: &'a Session,
-    pub(super) ctx: &'a Context,
-    pub(super) error: Option<&'a Error>,
+    session: &'a Session,
+    ctx: &'a Context,
+    error: Option<&'a Error>,
+    /// Two fields of a line need it, and it takes some looking.
+    place: OnceCell<Option<SpanContext>>,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(session: &'a Session, ctx: &'a Context, error: Option<&'a Error>) -> Self {
+        Self { session, ctx, error, place: OnceCell::new() }
+    }
 }
 
 impl Known for Request<'_> {
     fn value(&self, field: Field) -> Value<'_> {
-        let Self { session, ctx, error } = self;
+        let Self { session, ctx, error, .. } = self;
         let (head, route) = (session.req_header(), ctx.route.as_ref().map(|route| &route.facts));
         let known = match field {
             Field::Time => Some(Value::Time(ctx.began_wall)),
@@ -79,8 +89,8 @@ impl Known for Request<'_> {
 
     /// Ours, or else that of whoever sent it.
     fn place(&self) -> Option<SpanContext> {
-        let own = self.ctx.trace.as_ref().map(|trace| trace.context().clone());
-        own.or_else(|| telemetry::sender(&self.session.req_header().headers))
+        let own = || self.ctx.trace.as_ref().map(|trace| trace.context().clone());
+        self.place.get_or_init(|| own().or_else(|| telemetry::sender(&self.session.req_header().headers))).clone()
     }
 }
 

@@ -74,14 +74,14 @@ impl<'a> Value<'a> {
             Self::Absent => {}
             Self::Text(text) if text.is_empty() => out.push('-'),
             Self::Text(text) => plain(out, text),
-            Self::Number(number) => add(out, format_args!("{number}")),
-            Self::Flag(flag) => add(out, format_args!("{flag}")),
+            Self::Number(number) => out.push_str(itoa::Buffer::new().format(*number)),
+            Self::Flag(flag) => out.push_str(if *flag { "true" } else { "false" }),
             Self::Micros(time) => micros(out, *time),
             Self::Time(time) => {
                 let time = std::time::UNIX_EPOCH + *time;
                 add(out, format_args!("{}", humantime::format_rfc3339_millis(time)));
             }
-            Self::Address(address) => add(out, format_args!("{address}")),
+            Self::Address(address) => socket(out, *address),
             Self::Chain(exchange) if exchange.chain().is_empty() => out.push('-'),
             Self::Chain(exchange) => list(out, ["", ""], exchange.ran(), |out, ran| {
                 plain(out, ran.filter);
@@ -121,8 +121,23 @@ fn list<T>(
 
 /// Tenths of a microsecond.
 fn micros(out: &mut String, time: Duration) {
-    let tenths = time.as_nanos() / 100;
-    add(out, format_args!("{}.{}", tenths / 10, tenths % 10));
+    let tenths = time.as_secs().saturating_mul(10_000_000).saturating_add(u64::from(time.subsec_nanos() / 100));
+    out.push_str(itoa::Buffer::new().format(tenths / 10));
+    out.push('.');
+    out.push_str(itoa::Buffer::new().format(tenths % 10));
+}
+
+/// As it is displayed.
+fn socket(out: &mut String, address: SocketAddr) {
+    let SocketAddr::V4(address) = address else { return add(out, format_args!("{address}")) };
+    for (at, octet) in address.ip().octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push('.');
+        }
+        out.push_str(itoa::Buffer::new().format(octet));
+    }
+    out.push(':');
+    out.push_str(itoa::Buffer::new().format(address.port()));
 }
 
 /// Writing to a string cannot fail.
@@ -203,5 +218,22 @@ mod tests {
         let mut out = String::new();
         Value::Micros(Duration::from_nanos(12_345)).json(&mut out);
         assert_eq!(out, "12.3");
+    }
+
+    #[test]
+    fn values_are_written_as_they_are_displayed() {
+        let written = |value: Value<'_>| {
+            let mut out = String::new();
+            value.text(&mut out);
+            out
+        };
+        for address in ["0.0.0.0:0", "127.0.0.1:8080", "255.10.0.9:65535", "[::1]:443", "[fe80::1%3]:1"] {
+            let address: SocketAddr = address.parse().expect("an address");
+            assert_eq!(written(Value::Address(address)), address.to_string());
+        }
+        assert_eq!(written(Value::Number(u64::MAX)), u64::MAX.to_string());
+        assert_eq!(written(Value::Flag(true)) + &written(Value::Flag(false)), "truefalse");
+        assert_eq!(written(Value::Micros(Duration::from_secs(3600))), "3600000000.0");
+        assert_eq!(written(Value::Micros(Duration::MAX)), format!("{}.{}", u64::MAX / 10, u64::MAX % 10));
     }
 }
