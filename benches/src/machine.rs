@@ -14,7 +14,10 @@ pub fn machine(backend: &str) -> Vec<String> {
     let busy = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let busy = busy.split(' ').next().unwrap_or_default().to_owned();
     let mut lines = vec![format!("machine: {model}, {cores} cores, Linux {kernel}; load average at the end {busy}")];
-    lines.push(format!("sluice at commit {}", said("git", &["describe", "--always", "--dirty"])));
+    // The charts of the report itself are written by now.
+    let changed = said("git", &["status", "--porcelain", "--", ".", ":!benches/report"]);
+    let changed = if changed.is_empty() { "" } else { ", with changes" };
+    lines.push(format!("sluice at commit {}{changed}", said("git", &["describe", "--always"])));
     lines.push(said("rustc", &["--version"]));
     // It says its version on standard error.
     let nginx = Command::new("nginx").arg("-v").output().map(|o| String::from_utf8_lossy(&o.stderr).trim().to_owned());
