@@ -112,7 +112,6 @@ fn counted(dir: &Path, name: &str, program: &Path) -> PathBuf {
 }
 
 /// What one request takes.
-#[derive(Default)]
 struct Counted {
     instructions: f64,
     code: f64,
