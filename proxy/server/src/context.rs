@@ -57,10 +57,14 @@ pub(crate) struct Context {
     pub(crate) declared: Option<u64>,
     /// The client sends its body in chunks.
     pub(crate) chunked: bool,
-    /// The upstream sends its body in chunks.
+    /// The upstream frames its body by itself: chunks were not put in on the way.
     pub(crate) origin_chunked: bool,
     /// Body bytes of the response that have passed the filters.
     pub(crate) response_passed: usize,
+    /// Filters have changed the request's head.
+    pub(crate) changed: bool,
+    /// The request has no body.
+    pub(crate) bodiless: bool,
     /// The filters have seen the end of the request.
     pub(crate) request_ended: bool,
     /// The connection becomes a tunnel unless the upstream refuses: bodies are not looked at.
@@ -131,6 +135,8 @@ impl Context {
             chunked: false,
             origin_chunked: false,
             response_passed: 0,
+            changed: false,
+            bodiless: false,
             request_ended: false,
             tunnel: false,
             response_begun: false,

@@ -83,17 +83,22 @@ impl Service<Uri> for Dialer {
     }
 }
 
+/// Opens connections of every kind; it keeps none.
+pub(crate) fn connector() -> &'static TransportConnector {
+    static CONNECTOR: LazyLock<TransportConnector> = LazyLock::new(|| TransportConnector::new(None));
+    &CONNECTOR
+}
+
 /// Opens one connection.
 ///
 /// # Errors
 /// The resolver's or the connector's words.
 pub(crate) async fn dial(endpoint: &Endpoint, only_h2: bool) -> Result<Stream, BoxError> {
-    static CONNECTOR: LazyLock<TransportConnector> = LazyLock::new(|| TransportConnector::new(None));
     let mut peer = endpoint.peer_now().await?;
     if only_h2 {
         peer.options.set_http_version(2, 2);
     }
-    let stream = CONNECTOR.new_stream(&peer).await?;
+    let stream = connector().new_stream(&peer).await?;
     endpoint.tally().connected(false);
     Ok(stream)
 }

@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::RwLock;
 use pingora_core::{
-    protocols::tls::CaType,
+    protocols::{Stream, tls::CaType},
     upstreams::peer::{HttpPeer, PeerOptions},
     utils::tls::WrappedX509,
 };
@@ -18,6 +18,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::{
     dial::{self, Client},
     reload::Files,
+    resting::Resting,
     traffic::{Reached, Tally},
     upstream::UpstreamError,
 };
@@ -47,6 +48,8 @@ pub(crate) struct Endpoint {
     addresses: RwLock<Vec<SocketAddr>>,
     settings: Arc<Settings>,
     tally: Arc<Tally>,
+    /// Connections that speak HTTP/1.1, between requests.
+    pub(crate) resting: Resting,
     /// For HTTP callouts, as the upstream speaks it, and for gRPC, which is always HTTP/2.
     http: OnceLock<Client>,
     grpc: OnceLock<Client>,
@@ -97,16 +100,17 @@ impl Endpoint {
         tally: Arc<Tally>,
     ) -> Self {
         let addresses = RwLock::new(addresses);
-        Self { host, port, sni, addresses, settings, tally, http: OnceLock::new(), grpc: OnceLock::new() }
+        let (resting, http, grpc) = (Resting::new(), OnceLock::new(), OnceLock::new());
+        Self { host, port, sni, addresses, settings, tally, resting, http, grpc }
     }
 
-    /// Ready for Pingora; `None` when its name means nothing now.
-    pub(crate) fn peer(&self) -> Option<Box<HttpPeer>> {
-        let address = *self.addresses.read().first()?;
-        Some(Box::new(self.peer_at(address)))
+    /// Where it is; `None` when its name means nothing now.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.addresses.read().first().copied()
     }
 
-    fn peer_at(&self, address: SocketAddr) -> HttpPeer {
+    /// Ready for Pingora.
+    pub(crate) fn peer_at(&self, address: SocketAddr) -> HttpPeer {
         let mut peer = HttpPeer::new(address, self.settings.tls, self.sni.clone());
         peer.options = self.settings.options.clone();
         // Pingora's pool does not tell connections with different CAs apart by itself.
@@ -114,13 +118,20 @@ impl Endpoint {
         peer
     }
 
-    /// As [`Self::peer`], looking the name up when no address is known.
+    /// Opens a connection, of HTTP/1.1 where its upstream speaks that.
+    ///
+    /// # Errors
+    /// Pingora's, of an upstream.
+    pub(crate) async fn connect(&self, address: SocketAddr) -> pingora_core::Result<Stream> {
+        dial::connector().new_stream(&self.peer_at(address)).await
+    }
+
+    /// As [`Self::peer_at`], looking the name up when no address is known.
     ///
     /// # Errors
     /// The resolver's words.
     pub(crate) async fn peer_now(&self) -> Result<HttpPeer, String> {
-        let known = self.addresses.read().first().copied();
-        let address = match known {
+        let address = match self.address() {
             Some(address) => address,
             None => {
                 let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
@@ -171,7 +182,13 @@ impl Endpoint {
         self.settings.options.read_timeout.unwrap_or(IDLE)
     }
 
-    fn idle(&self) -> Duration {
+    /// How long it may take to get rid of a piece of a request.
+    pub(crate) fn write_timeout(&self) -> Duration {
+        self.settings.options.write_timeout.unwrap_or(IDLE)
+    }
+
+    /// How long a connection may rest.
+    pub(crate) fn idle(&self) -> Duration {
         self.settings.options.idle_timeout.unwrap_or(IDLE)
     }
 

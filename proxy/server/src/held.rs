@@ -49,7 +49,7 @@ impl Wait {
 }
 
 /// Ends when the client closes the connection; never while its request is not read to the end.
-async fn gone(session: &mut Session) {
+pub(crate) async fn gone(session: &mut Session) {
     if session.downstream_session.is_body_done() {
         match session.downstream_session.read_body_or_idle(true).await {
             Err(e) if matches!(e.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error) => {

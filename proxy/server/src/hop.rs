@@ -23,6 +23,8 @@ pub(crate) struct Survey {
     pub(crate) bytes: usize,
     /// `Connection` or one that belongs to it; `TE` too.
     of_connection: bool,
+    /// One that no upstream gets.
+    private: bool,
     pub(crate) expect: bool,
     pub(crate) length: bool,
     pub(crate) encoding: bool,
@@ -33,10 +35,13 @@ impl Survey {
         let mut seen = Self::default();
         for (name, value) in &head.headers {
             seen.bytes += name.as_str().len() + value.len() + 4;
-            seen.of_connection |= [CONNECTION, UPGRADE, TE, KEEP_ALIVE, PROXY_CONNECTION].contains(name);
             seen.expect |= *name == EXPECT;
             seen.length |= *name == CONTENT_LENGTH;
-            seen.encoding |= *name == TRANSFER_ENCODING;
+            if is_private(name) {
+                seen.private = true;
+                seen.of_connection |= [CONNECTION, UPGRADE, TE, KEEP_ALIVE, PROXY_CONNECTION].contains(name);
+                seen.encoding |= *name == TRANSFER_ENCODING;
+            }
         }
         seen
     }
@@ -58,6 +63,35 @@ pub(crate) fn settle(head: &mut RequestHeader, seen: &Survey) -> Result<bool, Ca
     let gone = named.into_iter().filter(|n| *n != TE).chain(always).chain(te);
     gone.for_each(|name| take_out(head, &name));
     Ok(false)
+}
+
+/// As [`settle`], for the head on its way to an upstream: what filters may look at and no upstream gets, and what they put
+/// in themselves.
+pub(crate) fn strip(head: &mut RequestHeader, seen: &Survey, changed: bool) -> Result<(), Cause> {
+    if !seen.private && !changed {
+        return Ok(());
+    }
+    let mut gone = named(head)?;
+    gone.extend(head.headers.keys().filter(|name| is_private(name)).cloned());
+    gone.iter().for_each(|name| take_out(head, name));
+    Ok(())
+}
+
+/// The fields of a connection, and those between a client and a proxy (RFC 9110, 11.7).
+fn is_private(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// What `Connection` names.

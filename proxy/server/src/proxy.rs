@@ -5,33 +5,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
-use pingora_core::{
-    Error, ErrorType, Result, modules::http::HttpModules, protocols::Digest, upstreams::peer::HttpPeer,
-};
+use pingora_core::{Error, Result, modules::http::HttpModules, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use quanta::Instant;
 use sluice_host::{Head, SentHead};
 
 use crate::{
     access_log::AccessLog,
     answer::{self, Answer, is_grpc},
+    attempt,
     cause::Cause,
     context::{Context, Stash},
+    forward,
     framing::FramingBuilder,
     heads::with_request,
     leave::Leave,
     live::Live,
     recent::Recent,
     request, request_body, response,
-    site::Action,
     telemetry::Tracing,
     traffic::{self, Traffic},
-    upstream::Kind,
 };
-
-/// Most upstream endpoints that one request tries.
-const MAX_TRIES: usize = 3;
 
 /// The proxy.
 #[derive(Clone)]
@@ -61,35 +55,17 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<bool> {
         ctx.trace = self.tracing.begin(session);
         ctx.remembered = self.recent.is_some();
-        request::begin(&self.live, self.leave.is_asked(), session, ctx).await
+        let answered = request::begin(&self.live, self.leave.is_asked(), session, ctx).await?;
+        if answered || !forward::takes(ctx) { Ok(answered) } else { forward::run(session, ctx).await }
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<Box<HttpPeer>> {
-        ctx.tries += 1;
-        let now = Instant::now();
-        ctx.upstream_times.ask(now);
-        let servers = match ctx.route.as_ref().map(|r| &r.action) {
-            Some(Action::Upstream(upstream)) => match &upstream.kind {
-                Kind::Servers(servers) => servers,
-                Kind::Echo => return Err(Error::explain(ErrorType::InternalError, "the echo has no endpoint")),
-            },
-            _ => return Err(Error::explain(ErrorType::InternalError, "the route has no upstream")),
-        };
-        // `None` also for an endpoint whose name means nothing now.
-        let ready = servers.endpoint().and_then(|endpoint| Some((endpoint.tally().clone(), endpoint.peer()?)));
-        let Some((tally, mut peer)) = ready else {
-            ctx.stash = Some(Stash::Cause(Cause::no_endpoint()));
-            return Err(Error::explain(ErrorType::HTTPStatus(502), "no endpoint"));
-        };
+        let (endpoint, address) = attempt::begin(session, ctx)?;
+        let mut peer = Box::new(endpoint.peer_at(address));
         if ctx.tunnel {
             // Only HTTP/1.1 can turn a connection into a tunnel.
             peer.options.set_http_version(1, 1);
         }
-        ctx.upstream = peer._address.as_inet().copied();
-        if let Some(trace) = &mut ctx.trace {
-            trace.attempt(now, ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
-        }
-        traffic::begin(session, ctx, tally, now);
         Ok(peer)
     }
 
@@ -98,21 +74,20 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         _peer: &HttpPeer,
         ctx: &mut Box<Context>,
-        mut error: Box<Error>,
+        error: Box<Error>,
     ) -> Box<Error> {
-        let more = match ctx.route.as_ref().map(|r| &r.action) {
-            Some(Action::Upstream(upstream)) => match &upstream.kind {
-                Kind::Servers(servers) => servers.len().min(MAX_TRIES) > ctx.tries,
-                Kind::Echo => false,
-            },
-            _ => false,
-        };
-        if let Some(trace) = &mut ctx.trace {
-            trace.attempt_failed(Cause::error(&error).token);
-        }
-        error.set_retry(more);
-        traffic::failed(session, ctx, Cause::error(&error).token);
-        error
+        attempt::unreached(session, ctx, error)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Box<Context>,
+        reused: bool,
+    ) -> Box<Error> {
+        attempt::failed(session, ctx, reused, error)
     }
 
     async fn connected_to_upstream(
@@ -124,10 +99,7 @@ impl ProxyHttp for Proxy {
         _digest: Option<&Digest>,
         ctx: &mut Box<Context>,
     ) -> Result<()> {
-        ctx.upstream_reused = reused;
-        if let Some(attempt) = &ctx.attempt {
-            attempt.connected(reused);
-        }
+        attempt::connected(ctx, reused);
         Ok(())
     }
 
@@ -160,15 +132,9 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         ctx: &mut Box<Context>,
     ) -> Result<()> {
-        if let Some(attempt) = &mut ctx.attempt {
-            attempt.answered(head.status.as_u16(), head.version);
-        }
+        attempt::answered(ctx, head);
         // Between this hook and the next Pingora adds the field to answers that have no length.
         ctx.origin_chunked = head.headers.contains_key(http::header::TRANSFER_ENCODING);
-        if let Some(trace) = &mut ctx.trace {
-            trace.answered(head.status.as_u16());
-        }
-        ctx.upstream_times.head();
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
+    attempt::MAX_TRIES,
     cause::Cause,
     context::Context,
     dial::{Body, BoxError},
@@ -35,8 +36,6 @@ use crate::{
 
 /// Pieces of a request's body that may wait for the upstream.
 const WAITING: usize = 4;
-/// Most endpoints that one request tries.
-const MAX_TRIES: usize = 3;
 
 /// Shows the body to filters that hold the head, until the head passes or the request is over another way.
 pub(crate) async fn read_behind_head(
@@ -186,9 +185,9 @@ fn prepare(
     };
     ctx.tries = 1;
     // An endpoint whose name means nothing now is passed over.
-    let endpoint = (0..servers.len().min(MAX_TRIES)).find_map(|_| servers.endpoint().filter(|e| e.peer().is_some()));
+    let endpoint = (0..servers.len().min(MAX_TRIES)).find_map(|_| servers.endpoint().filter(|e| e.address().is_some()));
     let endpoint = endpoint.ok_or_else(Cause::no_endpoint)?.clone();
-    ctx.upstream = endpoint.peer().and_then(|peer| peer._address.as_inet().copied());
+    ctx.upstream = endpoint.address();
     let now = Instant::now();
     ctx.upstream_times.ask(now);
     traffic::begin(session, ctx, endpoint.tally().clone(), now);

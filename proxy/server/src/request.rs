@@ -162,7 +162,7 @@ pub(crate) fn protocol(version: Version) -> &'static str {
 /// Lets the request's head through the filters. `Some` when the request needs no upstream any more.
 async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Option<bool>> {
     let end = session.is_body_empty();
-    ctx.request_ended = end;
+    (ctx.bodiless, ctx.request_ended) = (end, end);
     ctx.declared = if ctx.seen.length { content_length(session) } else { None };
     // How a body is framed is no business of filters; Pingora has read the field by now, and frames anew upstream.
     if ctx.seen.encoding && !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| !e.chain().is_empty()) {
@@ -196,6 +196,7 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
     if let Some(answered) = finish(session, ctx, step).await? {
         return Ok(Some(answered));
     }
+    ctx.changed = changed.line || changed.fields;
     // Filters may have changed what routes are matched by: match once more, with the chain that ran.
     let changed = ctx.site.as_ref().is_some_and(|site| site.routes_by(changed));
     if changed && find(session, ctx).is_none() {

@@ -37,11 +37,10 @@ use crate::{
     tcp::{Bound, TcpProxy},
     telemetry::{Collector, Exports, MetricsPush, Tracing},
     tls_facts::Handshakes,
+    upkeep,
     watch::Waker,
 };
 
-/// How often names of upstreams are looked up again.
-const RESOLVE: Duration = Duration::from_secs(10);
 /// Idle connections kept to all upstreams, for each worker.
 const POOL: usize = 512;
 
@@ -104,7 +103,9 @@ pub fn run(file: &Path, probe: Arc<dyn Probe>) -> Result<(), RunError> {
     let (stands, handlers) = mpsc::channel();
     let of_thread = stands.clone();
     spawn(file, "sluice-signals", move || obey_signals(&waker, &reopened, &of_thread))?;
-    spawn(file, "sluice-resolve", move || resolve_for_ever(&live))?;
+    let swept = live.clone();
+    spawn(file, "sluice-resolve", move || upkeep::resolve_for_ever(&live))?;
+    spawn(file, "sluice-sweep", move || upkeep::sweep_for_ever(&swept))?;
     let grace = plan.server.shutdown_grace;
     let summary = format!("{} filters, {} routes, {workers} workers", plan.filters.len(), plan.routes.len());
     let schemes: Vec<_> = plan.listeners.iter().map(scheme).collect();
@@ -268,17 +269,6 @@ fn obey_signals(reload: &Waker<Ask>, log: &AccessLog, stands: &mpsc::Sender<()>)
             }
         }
     });
-}
-
-fn resolve_for_ever(live: &Live) {
-    loop {
-        thread::sleep(RESOLVE);
-        for upstream in &live.get().upstreams {
-            if let crate::upstream::Kind::Servers(servers) = &upstream.kind {
-                servers.resolve_again();
-            }
-        }
-    }
 }
 
 /// SIGINT and SIGTERM begin the end: no new connections, requests in flight finish, then the process ends with 0.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use sluice_config::plan::{self, Balance};
+use sluice_config::plan::{self, Balance, UpstreamHttp};
 
 use crate::{
     endpoint::{Endpoint, Settings},
@@ -35,6 +35,7 @@ pub(crate) struct Servers {
     turns: Vec<usize>,
     next: AtomicUsize,
     balance: Balance,
+    http1: bool,
 }
 
 /// Why an upstream cannot be used.
@@ -69,7 +70,14 @@ impl Servers {
         let endpoint = |e| Arc::new(Endpoint::build(e, plan, settings.clone(), reached));
         let endpoints = plan.endpoints.iter().map(endpoint).collect();
         let weights: Vec<u32> = plan.endpoints.iter().map(|e| e.weight).collect();
-        Ok(Self { turns: turns(&weights), endpoints, next: AtomicUsize::new(0), balance: plan.balance })
+        // What TLS settles on is known behind its handshake only.
+        let http1 = plan.http == UpstreamHttp::H1 || (plan.http == UpstreamHttp::Auto && plan.tls.is_none());
+        Ok(Self { turns: turns(&weights), endpoints, next: AtomicUsize::new(0), balance: plan.balance, http1 })
+    }
+
+    /// Whether all of them are spoken to in HTTP/1.1.
+    pub(crate) fn speak_http1(&self) -> bool {
+        self.http1
     }
 
     /// How many endpoints there are.
@@ -89,11 +97,6 @@ impl Servers {
             Balance::Random => crate::outside::random_usize(),
         };
         self.endpoints.get(*self.turns.get(turn % self.turns.len().max(1))?)
-    }
-
-    /// Looks every name up again; a name that cannot be resolved keeps its last addresses.
-    pub(crate) fn resolve_again(&self) {
-        self.endpoints.iter().for_each(|endpoint| endpoint.resolve_again());
     }
 }
 
