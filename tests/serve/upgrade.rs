@@ -1,10 +1,10 @@
 //! WebSocket upgrades pass through a chain, with a real WebSocket implementation on both ends.
 
-use std::{net::TcpListener, thread, time::Duration};
+use std::{net::TcpListener, thread};
 
 use tungstenite::{Message, accept, client::IntoClientRequest};
 
-use crate::harness::{Proxy, fixture, go_fixture};
+use crate::harness::{Origin, Proxy, Reply, fixture, go_fixture};
 
 #[test]
 fn a_websocket_passes_through_a_chain_of_both_languages() {
@@ -13,11 +13,7 @@ fn a_websocket_passes_through_a_chain_of_both_languages() {
     thread::spawn(move || {
         for stream in listener.incoming() {
             thread::spawn(move || {
-                let stream = stream.unwrap();
-                // A tunnel is closed by Pingora 0.9.1 when the 101 arrives before the proxy's own task runs again after
-                // writing the request (its issue 946): no network is that fast, but loopback on a loaded machine is.
-                thread::sleep(Duration::from_millis(50));
-                let mut socket = accept(stream).unwrap();
+                let mut socket = accept(stream.unwrap()).unwrap();
                 while let Ok(message) = socket.read() {
                     if message.is_text() || message.is_binary() {
                         socket.send(message).unwrap();
@@ -49,4 +45,31 @@ fn a_websocket_passes_through_a_chain_of_both_languages() {
         assert_eq!(socket.read().unwrap(), Message::binary(big));
         socket.close(None).unwrap();
     }
+}
+
+#[test]
+fn what_switches_without_being_asked_is_no_answer() {
+    let origin = Origin::start(|_| {
+        Reply::Bytes(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfree bytes".to_vec(),
+        )
+    });
+    let proxy = Proxy::chain(&[("h", &fixture("headers"), "")], Some(origin.address));
+    let mut client = proxy.client();
+    let answer = client.request("GET /", &[], "");
+    assert_eq!(answer.status(), 502, "{answer:?}");
+    assert!(answer.header("proxy-status").contains("upstream_protocol"), "{answer:?}");
+    assert!(!answer.text().contains("free bytes"));
+}
+
+#[test]
+fn a_handshake_that_is_refused_is_an_answer_like_any_other() {
+    let origin = Origin::start(|_| Reply::ok("no tunnel here"));
+    let proxy = Proxy::chain(&[("b", &fixture("body"), "config: { response: upper }")], Some(origin.address));
+    let mut client = proxy.client();
+    let handshake = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"];
+    let answer = client.request("GET /", &handshake, "");
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "NO TUNNEL HERE"));
+    let seen = origin.request();
+    assert_eq!((seen.header("connection").as_str(), seen.header("upgrade").as_str()), ("Upgrade", "websocket"));
 }

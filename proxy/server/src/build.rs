@@ -59,7 +59,14 @@ pub(crate) fn site(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let filters = filters.iter().map(|version| version.filter.clone()).collect();
-    Ok(Site { generation, table, routes, tcp, upstreams, filters, limits, cut: Arc::default() })
+    let only_http1 = routes.iter().all(|route| match &route.action {
+        Action::Upstream(upstream) => match &upstream.kind {
+            Kind::Servers(servers) => servers.speak_http1(),
+            Kind::Echo => true,
+        },
+        Action::Respond(_) => true,
+    });
+    Ok(Site { generation, table, routes, only_http1, tcp, upstreams, filters, limits, cut: Arc::default() })
 }
 
 fn route(route: &plan::Route, chains: &Chains<'_>, upstreams: &[Arc<Upstream>], traffic: &Traffic) -> Option<Route> {

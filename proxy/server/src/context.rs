@@ -61,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) origin_chunked: bool,
     /// Body bytes of the response that have passed the filters.
     pub(crate) response_passed: usize,
+    /// It went to its upstream by the road of `forward.rs`, which can leave one in the middle of an answer.
+    pub(crate) forwarded: bool,
     /// Filters have changed the request's head.
     pub(crate) changed: bool,
     /// The request has no body.
@@ -135,6 +137,7 @@ impl Context {
             chunked: false,
             origin_chunked: false,
             response_passed: 0,
+            forwarded: false,
             changed: false,
             bodiless: false,
             request_ended: false,

@@ -1,8 +1,8 @@
 //! The road of most requests: to an endpoint that speaks HTTP/1.1 and back, in one loop.
 //!
 //! Pingora's own road cuts a request into two halves that talk over channels, which cost a sixth of a request. What it
-//! knows of HTTP/1.1 is used as it is: its client reads and writes the upstream, its server the client. Tunnels and
-//! upstreams of HTTP/2 take Pingora's road, chains that read a body behind a held head that of `relay.rs`.
+//! knows of HTTP/1.1 is used as it is: its client reads and writes the upstream, its server the client.
+//! Upstreams of HTTP/2 take Pingora's road, chains that read a body behind a held head that of `relay.rs`.
 
 use std::{
     pin::pin,
@@ -12,10 +12,10 @@ use std::{
 use bytes::Bytes;
 use http::{
     Method, Version,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
 };
 use pingora_core::{
-    Error, ErrorType, Result,
+    Error, ErrorType, Result, RetryType,
     protocols::{
         Stream,
         http::{HttpTask, authority::validate_request_authority, v1::client::HttpSession},
@@ -39,14 +39,15 @@ const TOGETHER: usize = 4;
 
 /// Whether a request can take this road.
 pub(crate) fn takes(ctx: &Context) -> bool {
-    !ctx.tunnel && attempt::servers(ctx).is_some_and(|servers| servers.speak_http1())
+    attempt::servers(ctx).is_some_and(|servers| servers.speak_http1())
 }
 
-/// Asks the upstream and answers the client. Always answers, so always true.
+/// Asks the upstream and answers the client.
 ///
 /// # Errors
 /// What the last attempt failed with. The error path answers, unless a head is out.
-pub(crate) async fn run(session: &mut Session, ctx: &mut Context) -> Result<bool> {
+pub(crate) async fn run(session: &mut Session, ctx: &mut Context) -> Result<()> {
+    ctx.forwarded = true;
     if !ctx.bodiless {
         session.downstream_session.enable_retry_buffering();
     }
@@ -60,7 +61,7 @@ pub(crate) async fn run(session: &mut Session, ctx: &mut Context) -> Result<bool
     if session.downstream_session.finish_body().await.is_err() {
         session.set_keepalive(None);
     }
-    Ok(true)
+    Ok(())
 }
 
 async fn attempt(session: &mut Session, ctx: &mut Context) -> Result<()> {
@@ -100,7 +101,11 @@ enum Next {
 /// Sends the request and brings the answer. True when the upstream's connection can be used again.
 async fn exchange(session: &mut Session, ctx: &mut Context, upstream: &mut HttpSession) -> Result<bool> {
     let head = request_head(session, ctx)?;
-    upstream.write_request_header(head).await.map_err(|e| e.into_up())?;
+    upstream.write_request_header(head).await.map_err(|mut error| {
+        // The other side of a connection that rested was gone.
+        error.retry = RetryType::ReusedOnly;
+        error.into_up()
+    })?;
     let mut reading = !session.downstream_session.is_body_done();
     // Why the upstream takes no more of the request; it may answer all the same.
     let mut refused = None;
@@ -108,12 +113,13 @@ async fn exchange(session: &mut Session, ctx: &mut Context, upstream: &mut HttpS
     if ctx.bodiless || replayed.is_some() {
         refused = feed(session, ctx, upstream, replayed, !reading).await?;
     }
-    let (mut answered, mut whole) = (false, true);
+    let (mut answered, mut whole, mut upgraded) = (false, true, false);
     while reading || !answered {
         if refused.is_some() {
             (reading, whole) = (false, false);
         }
-        let watched = reading || refused.is_none();
+        // Whoever asks for a tunnel waits for the answer; what comes all the same is read behind it.
+        let watched = reading || (refused.is_none() && !ctx.tunnel);
         let next = tokio::select! {
             task = upstream.read_response_task(), if !answered => Next::Response(task),
             piece = from_client(session, reading), if watched => Next::Request(piece),
@@ -121,25 +127,37 @@ async fn exchange(session: &mut Session, ctx: &mut Context, upstream: &mut HttpS
         };
         match next {
             Next::Response(Err(error)) => {
-                let error = refused.take().unwrap_or(error).into_up();
+                // Why it took no more says more, unless it never heard of the request.
+                let unheard = matches!(error.retry, RetryType::ReusedOnly);
+                let error = refused.take().filter(|_| !unheard).unwrap_or(error).into_up();
                 return Err(session
                     .write_response_tasks(vec![HttpTask::Failed(error)])
                     .await
                     .err()
                     .unwrap_or_else(lost));
             }
-            Next::Response(Ok(task)) => match respond(session, ctx, upstream, task).await? {
-                Answer::Goes => {}
-                Answer::Whole => answered = true,
-                Answer::Replaced => (answered, whole) = (true, false),
-            },
+            Next::Response(Ok(task)) => {
+                match respond(session, ctx, upstream, task).await? {
+                    Answer::Goes => {}
+                    Answer::Whole => answered = true,
+                    Answer::Replaced => (answered, whole) = (true, false),
+                }
+                if !upgraded && session.was_upgraded() {
+                    (reading, whole, upgraded) = (true, false, true);
+                }
+            }
             Next::Request(Err(_)) if !reading => return Err(instead::client_gone(ctx)),
             Next::Request(piece) => {
                 let piece = piece.map_err(|e| e.into_down())?;
                 let end = piece.is_none() || session.downstream_session.is_body_done();
+                upstream.maybe_upgrade_body_writer();
                 refused = feed(session, ctx, upstream, piece, end).await?;
                 reading = !end;
             }
+        }
+        // Either side ends a tunnel.
+        if upgraded && (answered || !reading) {
+            break;
         }
     }
     Ok(whole && refused.is_none())
@@ -154,6 +172,10 @@ fn request_head(session: &Session, ctx: &mut Context) -> Result<Box<RequestHeade
     let mut head = Box::new(session.req_header().clone());
     head.set_version(Version::HTTP_11);
     hop::strip(&mut head, &ctx.seen, ctx.changed).map_err(|cause| Stash::Cause(cause).put(ctx))?;
+    if ctx.tunnel {
+        head.insert_header(CONNECTION, "Upgrade")?;
+        head.insert_header(UPGRADE, "websocket")?;
+    }
     if let Some(trace) = &mut ctx.trace {
         trace.tell_head(&mut head);
     }
@@ -221,10 +243,11 @@ async fn respond(
         end = next.is_end();
         tasks.push(next);
     }
+    let upgraded = upstream.was_upgraded();
     for task in &mut tasks {
         match task {
-            HttpTask::Header(head, end) => response_head(session, ctx, head, *end).await?,
-            HttpTask::Body(piece, end) => {
+            HttpTask::Header(head, end) => response_head(session, ctx, head, *end, upgraded).await?,
+            HttpTask::Body(piece, end) | HttpTask::UpgradedBody(piece, end) => {
                 if *end {
                     ctx.upstream_times.end();
                 }
@@ -242,9 +265,15 @@ async fn respond(
     })
 }
 
-async fn response_head(session: &mut Session, ctx: &mut Context, head: &mut ResponseHeader, end: bool) -> Result<()> {
+async fn response_head(
+    session: &mut Session,
+    ctx: &mut Context,
+    head: &mut ResponseHeader,
+    end: bool,
+    upgraded: bool,
+) -> Result<()> {
     attempt::answered(ctx, head);
-    if head.status.as_u16() == 101 {
+    if head.status.as_u16() == 101 && !(ctx.tunnel && upgraded) {
         let error = Error::explain(ErrorType::InvalidHTTPHeader, "the upstream switches protocols, unasked");
         return Err(error.into_up());
     }

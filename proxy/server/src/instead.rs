@@ -2,7 +2,7 @@
 //! that failed there.
 //!
 //! Pingora closes every connection of HTTP/1.1 whose request ended in its error path. So the answer is written on the
-//! spot where that can be done, and what still comes of the upstream's response is dropped.
+//! spot where that can be done, and what still comes of the upstream's response is dropped or not waited for.
 
 use http::{StatusCode, Version};
 use pingora_core::{Error, Result};
@@ -17,7 +17,7 @@ use crate::{
     framing::FramingModule,
 };
 
-/// Most of an upstream's body that is read and dropped so that the client's connection can be kept. Pingora does not let
+/// Most of an upstream's body that is read and dropped so that the client's connection can be kept. On its own road Pingora does not let
 /// go of an upstream in the middle of its response, so one of unknown length could keep the client's next request waiting.
 pub(crate) const DROPPED: u64 = 64 << 10;
 
@@ -55,7 +55,7 @@ pub(crate) fn of_body(session: &mut Session, ctx: &mut Context, step: Step, end:
 fn answer(session: &mut Session, ctx: &mut Context, step: Step, end: bool) -> Result<Answer> {
     let http2 = session.req_header().version == Version::HTTP_2;
     let whole = session.downstream_session.is_body_done();
-    let soon = end || ctx.response_ends_soon;
+    let soon = end || ctx.response_ends_soon || ctx.forwarded;
     if http2 || !whole || !soon || ctx.tunnel || ctx.keepalive.is_none() {
         return Err(stash(step).put(ctx));
     }

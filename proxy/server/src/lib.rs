@@ -17,6 +17,7 @@ mod echo;
 mod endpoint;
 mod forward;
 mod framing;
+mod front;
 mod grants;
 mod grpc;
 mod heads;

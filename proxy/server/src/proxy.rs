@@ -53,10 +53,13 @@ impl ProxyHttp for Proxy {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<bool> {
-        ctx.trace = self.tracing.begin(session);
-        ctx.remembered = self.recent.is_some();
-        let answered = request::begin(&self.live, self.leave.is_asked(), session, ctx).await?;
-        if answered || !forward::takes(ctx) { Ok(answered) } else { forward::run(session, ctx).await }
+        if self.begin(session, ctx).await? {
+            return Ok(true);
+        }
+        if !forward::takes(ctx) {
+            return Ok(false);
+        }
+        forward::run(session, ctx).await.map(|()| true)
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<Box<HttpPeer>> {
@@ -171,6 +174,29 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Box<Context>) -> FailToProxy {
+        self.fail(session, error, ctx).await
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<Context>) {
+        self.end(session, error, ctx);
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Context>, _error: &Error) -> bool {
+        // The access log says it, with the filter and the token.
+        true
+    }
+}
+
+impl Proxy {
+    /// Takes a request up to the point where an upstream is needed. True when it was answered.
+    pub(crate) async fn begin(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        ctx.trace = self.tracing.begin(session);
+        ctx.remembered = self.recent.is_some();
+        request::begin(&self.live, self.leave.is_asked(), session, ctx).await
+    }
+
+    /// Answers what ended with an error, as far as there is somebody to answer.
+    pub(crate) async fn fail(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
         ctx.upstream_times.end();
         // After the head is out nothing can be put in its place: the stream is cut.
         let sent = answer::is_out(session);
@@ -205,7 +231,8 @@ impl ProxyHttp for Proxy {
         FailToProxy { error_code, can_reuse_downstream: written && ctx.request_ended }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<Context>) {
+    /// The request is over: counts it, writes it down, ends its exchange.
+    pub(crate) fn end(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
         if let Some(error) = error
             && ctx.cause.is_none()
             && ctx.replied.is_none()
@@ -224,11 +251,6 @@ impl ProxyHttp for Proxy {
         if let Some((recent, place)) = recent {
             recent.remember(session, ctx, place);
         }
-    }
-
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Context>, _error: &Error) -> bool {
-        // The access log says it, with the filter and the token.
-        true
     }
 }
 

@@ -86,8 +86,17 @@ enum Next {
     Chunk(Option<Bytes>),
 }
 
-/// Asks the upstream and answers the client. Always answers, so always true.
-pub(crate) async fn run(session: &mut Session, ctx: &mut Context) -> Result<bool> {
+/// Asks the upstream and answers the client, until the generation is cut off.
+pub(crate) async fn run(session: &mut Session, ctx: &mut Context) -> Result<()> {
+    let Some(cut) = ctx.site.as_ref().map(|site| site.cut.clone()) else { return Ok(()) };
+    tokio::select! {
+        answered = ask(session, ctx) => answered.map(drop),
+        () = cut.done() => ctx.goes_on(),
+    }
+}
+
+/// Always answers, so always true.
+async fn ask(session: &mut Session, ctx: &mut Context) -> Result<bool> {
     let (body, mut feed) = match request_body(session, ctx) {
         Some(parts) => parts,
         None => return Ok(true),
@@ -123,6 +132,9 @@ pub(crate) type Feed = mpsc::Sender<std::result::Result<Frame<Bytes>, BoxError>>
 
 /// The body of the request to the upstream: what has passed the filters, and a way to send more when more may come.
 fn request_body(session: &mut Session, ctx: &mut Context) -> Option<(RequestBody, Option<Feed>)> {
+    if let Some(whole) = ctx.body.take() {
+        return Some((RequestBody::Whole(whole), None));
+    }
     let (bytes, ended) = ctx.exchange.as_mut()?.take_body(Direction::Request);
     if ended || session.is_body_empty() {
         return Some((RequestBody::Whole(bytes), None));

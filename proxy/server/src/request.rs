@@ -79,11 +79,7 @@ pub(crate) async fn begin(live: &Live, last: bool, session: &mut Session, ctx: &
         return Box::pin(respond(session, ctx)).await;
     }
     if !ctx.tunnel && ctx.exchange.as_ref().is_some_and(|e| e.chain().reads_behind_head()) {
-        let Some(cut) = ctx.site.as_ref().map(|site| site.cut.clone()) else { return Ok(true) };
-        return tokio::select! {
-            answered = Box::pin(relay::run(session, ctx)) => answered,
-            () = cut.done() => ctx.goes_on().map(|()| true),
-        };
+        return Box::pin(relay::run(session, ctx)).await.map(|()| true);
     }
     if ctx.request_ended || ctx.tunnel {
         return Ok(false);

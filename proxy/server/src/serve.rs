@@ -24,6 +24,7 @@ use crate::{
     admin::{self, Status},
     certificates::{Certificate, Certificates},
     context::in_flight,
+    front::Front,
     leave::Leaving,
     limits,
     listen::Claim,
@@ -204,7 +205,8 @@ fn server(
         options.h2c = h2c;
         options.h2_idle_timeout = Some(plan.server.keepalive);
         app.server_options = Some(options);
-        let app = Leaving { app: Arc::new(app), leave: proxy.leave.clone(), traffic: proxy.traffic.clone() };
+        let app = Arc::new(Front::new(proxy.clone(), app));
+        let app = Leaving { app, leave: proxy.leave.clone(), traffic: proxy.traffic.clone() };
         let mut service = Service::new((if h2c { "h2c" } else { "http" }).to_owned(), app);
         for (at, (listener, claim)) in listeners {
             let address = claim.address.to_string();

@@ -23,6 +23,8 @@ pub(crate) struct Site {
     /// The index that it finds is one of `routes`. The admin listener asks it too.
     pub(crate) table: Arc<Table>,
     pub(crate) routes: Vec<Arc<Route>>,
+    /// No request goes to an upstream that may speak HTTP/2.
+    pub(crate) only_http1: bool,
     /// Where connections of TCP listeners go, in the order of the file.
     pub(crate) tcp: Vec<Arc<TcpRoute>>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
