@@ -35,23 +35,6 @@ impl Front {
         Self { proxy, pingora: Arc::new(pingora), modules }
     }
 
-    /// Serves one request, and gives its connection back for the next one.
-    async fn serve(&self, mut session: Session) -> Option<ReusedHttpStream> {
-        let mut ctx = Context::new();
-        let error = self.answer(&mut session, &mut ctx).await.err();
-        let kept = match &error {
-            None => true,
-            Some(error) => Box::pin(self.proxy.fail(&mut session, error, &mut ctx)).await.can_reuse_downstream,
-        };
-        self.proxy.end(&mut session, error.as_deref(), &mut ctx);
-        if !kept {
-            return None;
-        }
-        let settings = HttpPersistentSettings::for_session(&session);
-        let stream = session.downstream_session.finish().await.ok()??;
-        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
-    }
-
     async fn answer(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
         if self.proxy.begin(session, ctx).await? {
             return Ok(());
@@ -85,7 +68,19 @@ impl HttpServerApp for Front {
         if *shutdown.borrow() {
             session.set_keepalive(None);
         }
-        self.serve(session).await
+        let mut ctx = Context::new();
+        let error = self.answer(&mut session, &mut ctx).await.err();
+        let kept = match &error {
+            None => true,
+            Some(error) => Box::pin(self.proxy.fail(&mut session, error, &mut ctx)).await.can_reuse_downstream,
+        };
+        self.proxy.end(&mut session, error.as_deref(), &mut ctx);
+        if !kept {
+            return None;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.downstream_session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 
     fn h2_options(&self) -> Option<H2Options> {
