@@ -126,17 +126,8 @@ async fn exchange(session: &mut Session, ctx: &mut Context, upstream: &mut HttpS
             else => break,
         };
         match next {
-            Next::Response(Err(error)) => {
-                // Why it took no more says more, unless it never heard of the request.
-                let unheard = matches!(error.retry, RetryType::ReusedOnly);
-                let error = refused.take().filter(|_| !unheard).unwrap_or(error).into_up();
-                return Err(session
-                    .write_response_tasks(vec![HttpTask::Failed(error)])
-                    .await
-                    .err()
-                    .unwrap_or_else(lost));
-            }
-            Next::Response(Ok(task)) => {
+            Next::Response(task) => {
+                let task = task.unwrap_or_else(|error| HttpTask::Failed(why(error, refused.take())));
                 match respond(session, ctx, upstream, task).await? {
                     Answer::Goes => {}
                     Answer::Whole => answered = true,
@@ -155,16 +146,19 @@ async fn exchange(session: &mut Session, ctx: &mut Context, upstream: &mut HttpS
                 reading = !end;
             }
         }
-        // Either side ends a tunnel.
+        // Either side ends a tunnel, and nothing comes behind one.
         if upgraded && (answered || !reading) {
+            session.set_keepalive(None);
             break;
         }
     }
     Ok(whole && refused.is_none())
 }
 
-fn lost() -> Box<Error> {
-    Error::explain(ErrorType::InternalError, "a failure got lost")
+/// Why there is no more of an answer: why the upstream took no more of the request says more, unless it never heard of it.
+fn why(error: Box<Error>, refused: Option<Box<Error>>) -> Box<Error> {
+    let unheard = matches!(error.retry, RetryType::ReusedOnly);
+    refused.filter(|_| !unheard).unwrap_or(error).into_up()
 }
 
 /// The head as the upstream gets it.
