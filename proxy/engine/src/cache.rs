@@ -5,7 +5,6 @@
 //! nothing half, and several processes can share a folder.
 
 use std::{
-    fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -126,7 +125,7 @@ impl Cache {
     #[cfg(feature = "compiler")]
     pub(crate) fn store(&self, engine: &Engine, digest: Digest, form: Form, module: &Module) -> Result<(), CacheError> {
         let name = name(engine, digest, form);
-        let fail = |what: &dyn fmt::Display| CacheError::new(&self.folder.join(&name), what);
+        let fail = |what: &dyn std::fmt::Display| CacheError::new(&self.folder.join(&name), what);
         let sealed = self.key.seal(&name, module).map_err(|e| fail(&e))?;
         let (size, most) = (sealed.len() as u64, self.most.min(MOST));
         if size > most {
