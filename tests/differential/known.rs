@@ -49,11 +49,6 @@ pub const KNOWN: &[Known] = &[
         "the length is known when the whole body is, and a body whose length may change is chunked",
         bodies::framing,
     ),
-    known(
-        "connection behind an answer in the place of a stream",
-        "Pingora does not let go of an upstream in the middle of a response, so one of unknown length costs the connection",
-        heads::unknown_length,
-    ),
     known("fields of callouts", "Envoy says that they are internal and how long it waits", callouts::fields),
     known("callouts that fail", "have no answer; Envoy makes up one with 502, 503 or 504", callouts::failed),
     known("fields of answers to callouts", "Envoy adds how long the service took", callouts::counted),

@@ -60,18 +60,6 @@ pub fn kept(case: &mut Case<'_>) {
     }
 }
 
-pub fn unknown_length(case: &mut Case<'_>) {
-    let streamed = case.replied.contains("\r\nTransfer-Encoding: chunked\r\n");
-    let answered = case.sluice.client.last().is_some_and(|m| m.status() >= 400);
-    let closed = case.envoy.connection == "open" && case.sluice.connection == "closed";
-    if streamed && answered && closed && case.name.ends_with(": response headers, chunks") {
-        case.envoy.connection.clone_from(&case.sluice.connection);
-        for message in &mut case.sluice.client {
-            message.remove("connection");
-        }
-    }
-}
-
 pub fn proxy_status(case: &mut Case<'_>) {
     for (envoy, sluice) in answers(case) {
         let ours = sluice.header("proxy-status").is_some_and(|v| v.starts_with("sluice; error="));
