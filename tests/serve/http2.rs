@@ -1,10 +1,12 @@
 //! HTTP/2 on both sides: by prior knowledge and by ALPN, with many streams and trailers.
 
+use std::fs;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Origin, Proxy, Reply, fixture};
+use crate::harness::{Origin, Proxy, Reply, chain_yaml, fixture};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -186,4 +188,37 @@ fn an_answer_without_a_body_ends_with_its_head() {
             assert_eq!(response.headers().contains_key("grpc-status"), kind == "application/grpc");
         }
     });
+}
+
+#[test]
+fn a_connection_that_rested_while_its_upstream_began_to_speak_http2_is_served() {
+    let runtime = runtime();
+    let newer = runtime.block_on(origin(false));
+    let older = Origin::start(|request| Reply::ok(&request.text()));
+    let yaml = |address: String| {
+        chain_yaml(
+            &[("t", &fixture("tag"), "config: two"), ("b", &fixture("body"), "config: { request: upper }")],
+            None,
+            "",
+        )
+        .replace("builtin: echo", &address)
+    };
+    let mut proxy = Proxy::start(&yaml(format!("endpoints: [\"{}\"]", older.address)));
+    let file = proxy.dir.path().join("sluice.yaml");
+    let mut client = proxy.client();
+    let post = ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"];
+    for round in 1..4 {
+        for framed in post {
+            let answer = client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framed}")).read();
+            assert_eq!((answer.status(), answer.text().as_str()), (200, "BODY"), "round {round}: {framed}");
+            assert_eq!(answer.header("x-chain"), "two", "filters run on the way back too");
+        }
+        let speaks = if round % 2 == 1 {
+            format!("endpoints: [\"{newer}\"], http: h2")
+        } else {
+            format!("endpoints: [\"{}\"]", older.address)
+        };
+        fs::write(&file, yaml(speaks)).unwrap();
+        proxy.wait_count("the new configuration serves", round);
+    }
 }
