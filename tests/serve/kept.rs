@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpListener,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -205,4 +206,43 @@ fn a_connection_that_the_upstream_closed_unseen_costs_no_request() {
         let answer = client.request(line, &[], ["", "a body", ""][n % 3]);
         assert_eq!((answer.status(), answer.text().as_str()), (200, "origin"), "request {n}, {line}");
     }
+}
+
+/// Sends a request on a connection to the upstream that rested, which dies of it; returns the answer and what the upstream
+/// heard of it.
+fn dies_once(filters: &[(&str, &str, &str)], request: &str) -> (u16, String, Vec<String>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = heard.clone();
+    let origin = Origin::start(move |request| {
+        if request.target() == "/warm" {
+            return Reply::ok("");
+        }
+        let mut heard = hears.lock().unwrap();
+        heard.push(request.text());
+        if heard.len() == 1 { Reply::Close(Vec::new()) } else { Reply::ok(&request.text()) }
+    });
+    let proxy = Proxy::chain(filters, Some(origin.address));
+    let mut client = proxy.client();
+    assert_eq!(client.request("GET /warm", &[], "").status(), 200);
+    let answer = client.send(request).read();
+    let heard = heard.lock().unwrap().clone();
+    (answer.status(), answer.text(), heard)
+}
+
+#[test]
+fn a_request_goes_twice_only_where_filters_heard_it_once() {
+    let upper = [("b", &*fixture("body"), "config: { request: upper }")];
+    let known = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
+    let chunks = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+    let twice = |body: &str| (200, body.to_owned(), vec![body.to_owned(); 2]);
+    assert_eq!(dies_once(&[], known), twice("body"));
+    assert_eq!(dies_once(&[], chunks), twice("body"));
+    assert_eq!(dies_once(&upper, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), twice(""));
+    // Read before the upstream was chosen: what the filters made of it goes again.
+    assert_eq!(dies_once(&upper, known), twice("BODY"));
+    // Heard on its way: a second time the filters would not see it.
+    let (status, _, heard) = dies_once(&upper, chunks);
+    assert_eq!((status, heard), (502, vec!["BODY".to_owned()]));
+    let (status, _, heard) = dies_once(&[], &known.replace("PUT", "POST"));
+    assert_eq!((status, heard), (502, vec!["body".to_owned()]), "a POST may have been acted on");
 }
