@@ -13,7 +13,7 @@ use crate::{
     endpoint::Endpoint,
     site::Action,
     traffic,
-    upstream::{Kind, Servers},
+    upstream::Servers,
 };
 
 /// Most attempts for one request.
@@ -21,12 +21,9 @@ pub(crate) const MAX_TRIES: usize = 3;
 
 /// The servers that this request goes to; `None` when something else answers it.
 pub(crate) fn servers(ctx: &Context) -> Option<&Servers> {
-    match ctx.route.as_ref().map(|route| &route.action) {
-        Some(Action::Upstream(upstream)) => match &upstream.kind {
-            Kind::Servers(servers) => Some(servers),
-            Kind::Echo => None,
-        },
-        _ => None,
+    match &ctx.route.as_ref()?.action {
+        Action::Upstream(upstream) => upstream.servers(),
+        Action::Respond(_) => None,
     }
 }
 

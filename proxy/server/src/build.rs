@@ -13,7 +13,7 @@ use crate::{
     route::Table,
     site::{Action, Direct, Limits, Route, Site, TcpRoute},
     traffic::Traffic,
-    upstream::{Kind, Upstream},
+    upstream::{Kind, Servers, Upstream},
 };
 
 /// Puts a site together from loaded filters; those that are disabled stand in no chain of it.
@@ -60,10 +60,7 @@ pub(crate) fn site(
         .collect::<Result<Vec<_>, _>>()?;
     let filters = filters.iter().map(|version| version.filter.clone()).collect();
     let only_http1 = routes.iter().all(|route| match &route.action {
-        Action::Upstream(upstream) => match &upstream.kind {
-            Kind::Servers(servers) => servers.speak_http1(),
-            Kind::Echo => true,
-        },
+        Action::Upstream(upstream) => upstream.servers().is_none_or(Servers::speak_http1),
         Action::Respond(_) => true,
     });
     Ok(Site { generation, table, routes, only_http1, tcp, upstreams, filters, limits, cut: Arc::default() })

@@ -1,8 +1,8 @@
 //! The road of most requests: to an endpoint that speaks HTTP/1.1 and back, in one loop.
 //!
-//! Pingora's own road cuts a request into two halves that talk over channels, which cost a sixth of a request. What it
-//! knows of HTTP/1.1 is used as it is: its client reads and writes the upstream, its server the client.
-//! Upstreams of HTTP/2 take Pingora's road, chains that read a body behind a held head that of `relay.rs`.
+//! Pingora's own road cuts a request into two halves that talk over channels. What it knows of HTTP/1.1 is used as it is:
+//! its client reads and writes the upstream, its server the client. Upstreams of HTTP/2 take Pingora's road, chains that
+//! read a body behind a held head that of `relay.rs`.
 
 use std::{
     pin::pin,

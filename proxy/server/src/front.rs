@@ -1,7 +1,7 @@
 //! Connections of HTTP/1.1: one request after the other, each with no more room than it needs.
 //!
-//! The future of a request in Pingora's proxy has room for all that it can do, 13 KiB that are moved for each. HTTP/2, and
-//! sites that have an upstream of HTTP/2, go through it still.
+//! The future of a request in Pingora's proxy has room for all that it can do, and is moved for each. HTTP/2, and sites
+//! that have an upstream of HTTP/2, go through it still.
 
 mod nothing;
 

@@ -17,8 +17,9 @@ use crate::{
     framing::FramingModule,
 };
 
-/// Most of an upstream's body that is read and dropped so that the client's connection can be kept. On its own road Pingora does not let
-/// go of an upstream in the middle of its response, so one of unknown length could keep the client's next request waiting.
+/// Most of an upstream's body that is read and dropped so that the client's connection can be kept. On its own road Pingora
+/// does not let go of an upstream in the middle of its response, so one of unknown length could keep the client's next
+/// request waiting.
 pub(crate) const DROPPED: u64 = 64 << 10;
 
 /// From the hook of the head: writes the answer now.

@@ -1,8 +1,8 @@
 //! Connections to one endpoint that rest between requests.
 //!
 //! A worker looks among those that it put there itself first. Nobody waits on a connection that rests: whether it is
-//! still open is seen when it is taken, and once a second for all. A task for each, as in Pingora's own pool, has to be
-//! made, woken and waited for with every request, which was an eighth of what a request cost.
+//! still open is seen when it is taken, and once a second for all. A task for each, as in Pingora's own pool, would have to
+//! be made, woken and waited for with every request.
 
 use std::{
     net::SocketAddr,

@@ -42,7 +42,7 @@ use crate::{
     watch::Waker,
 };
 
-/// Idle connections kept to all upstreams, for each worker.
+/// Connections to upstreams that may speak HTTP/2 which rest, for each worker; those of HTTP/1.1 stand in `resting.rs`.
 const POOL: usize = 512;
 
 /// Serves a configuration until it is told to stop (SIGINT or SIGTERM); SIGHUP loads the file again. What it asks of new

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use quanta::Instant;
 
-use crate::{endpoint::Endpoint, live::Live, upstream::Kind};
+use crate::{endpoint::Endpoint, live::Live};
 
 /// How often names are looked up again.
 const RESOLVE: Duration = Duration::from_secs(10);
@@ -24,10 +24,8 @@ pub(crate) fn sweep_for_ever(live: &Live) {
 fn for_ever(live: &Live, each: Duration, what: impl Fn(&Endpoint)) {
     loop {
         thread::sleep(each);
-        for upstream in &live.get().upstreams {
-            if let Kind::Servers(servers) = &upstream.kind {
-                servers.endpoints().iter().for_each(|endpoint| what(endpoint));
-            }
+        for servers in live.get().upstreams.iter().filter_map(|upstream| upstream.servers()) {
+            servers.endpoints().iter().for_each(|endpoint| what(endpoint));
         }
     }
 }

@@ -62,6 +62,14 @@ impl Upstream {
         };
         Ok(Self { name: plan.name.clone(), kind, reached })
     }
+
+    /// Its servers; `None` for the echo.
+    pub(crate) fn servers(&self) -> Option<&Servers> {
+        match &self.kind {
+            Kind::Servers(servers) => Some(servers),
+            Kind::Echo => None,
+        }
+    }
 }
 
 impl Servers {
