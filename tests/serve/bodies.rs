@@ -1,6 +1,13 @@
 //! Bodies: buffered, streamed and replaced, with the right framing towards both sides.
 
-use crate::harness::{Framing, Origin, Proxy, Reply, chain_yaml, fixture, go_fixture};
+use std::{
+    io::{BufReader, Write},
+    net::TcpListener,
+    sync::mpsc,
+    thread,
+};
+
+use crate::harness::{Framing, Origin, Proxy, Reply, chain_yaml, fixture, go_fixture, wire};
 
 #[test]
 fn a_replaced_request_body_arrives_with_its_own_length() {
@@ -150,4 +157,50 @@ fn the_head_of_a_chunk_by_itself_is_no_piece_of_the_body() {
     // The guest raises the letters of the echo, too.
     assert_eq!(answer.json()["BODY"], "HELLO");
     assert!(!proxy.log().contains("request chunk size=0 end=false"), "{}", proxy.log());
+}
+
+#[test]
+fn the_head_of_an_answer_can_be_read_with_its_body_and_at_the_end() {
+    // The origin waits with the body until the client has the head.
+    let late = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = late.local_addr().unwrap();
+    let (has_head, goes_on) = mpsc::channel();
+    thread::spawn(move || {
+        let mut stream = BufReader::new(late.accept().unwrap().0);
+        wire::read(&mut stream, true).unwrap();
+        stream.get_mut().write_all(b"HTTP/1.1 201 Created\r\nX-Is: late\r\nContent-Length: 5\r\n\r\n").unwrap();
+        goes_on.recv().unwrap();
+        stream.get_mut().write_all(b"hello").unwrap();
+    });
+    let origin = Origin::start(|_| {
+        Reply::Bytes(b"HTTP/1.1 201 Created\r\nX-Is: whole\r\nContent-Length: 5\r\n\r\nhello".to_vec())
+    });
+    let script = r#"response_body: proxy_get_header_map_value 2 ":status"; response_body: proxy_get_header_map_value 2 "x-is"; log: proxy_get_header_map_value 2 "x-is""#;
+    let mut proxy = Proxy::start(&format!(
+        r#"
+listeners: [{{ address: "127.0.0.1:0" }}]
+filters:
+  p: {{ source: {{ path: "{}" }}, env: {{ SCRIPT: '{script}' }} }}
+upstreams: {{ whole: {{ endpoints: ["{}"] }}, late: {{ endpoints: ["{address}"] }} }}
+routes:
+  - {{ match: {{ path_prefix: /late }}, filters: [p], upstream: late }}
+  - {{ match: {{ path_prefix: /own }}, filters: [p], respond: {{ status: 201, body: own, headers: {{ x-is: own }} }} }}
+  - {{ filters: [p], upstream: whole }}
+"#,
+        fixture("probe"),
+        origin.address
+    ));
+    let mut client = proxy.client();
+    assert_eq!(client.request("GET /", &[], "").text(), "hello");
+    assert_eq!(client.request("GET /own", &[], "").text(), "own");
+    client.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.read_head_only().header("x-is"), "late");
+    has_head.send(()).unwrap();
+    let read = |phase: &str, value: &str| format!("{phase} proxy_get_header_map_value -> 0 \"{value}\"");
+    for answer in ["whole", "own", "late"] {
+        proxy.wait_for(&read("response_body", answer));
+        proxy.wait_for(&read("log", answer));
+    }
+    proxy.wait_count(&read("response_body", "201"), 3);
+    assert!(!proxy.log().contains("proxy_get_header_map_value -> 1"), "{}", proxy.log());
 }

@@ -60,18 +60,21 @@ async fn origin(trailers: bool) -> std::net::SocketAddr {
 fn prior_knowledge_on_both_sides_with_trailers() {
     runtime().block_on(async {
         let upstream = origin(true).await;
-        let proxy = tokio::task::spawn_blocking(move || {
+        let script = r#"response_body: proxy_get_header_map_value 2 "x-authority"; response_trailers: proxy_get_header_map_value 2 "x-authority"; log: proxy_get_header_map_value 2 "x-authority""#;
+        let mut proxy = tokio::task::spawn_blocking(move || {
             Proxy::start(&format!(
                 r#"
 listeners: [{{ address: "127.0.0.1:0", h2c: true }}]
 filters:
   t: {{ source: {{ path: "{}" }}, config: two }}
   l: {{ source: {{ path: "{}" }} }}
+  p: {{ source: {{ path: "{}" }}, env: {{ SCRIPT: '{script}' }} }}
 upstreams: {{ app: {{ endpoints: ["{upstream}"], http: h2 }} }}
-routes: [{{ filters: [t, l], upstream: app }}]
+routes: [{{ filters: [t, l, p], upstream: app }}]
 "#,
                 fixture("tag"),
-                fixture("lifecycle")
+                fixture("lifecycle"),
+                fixture("probe")
             ))
         })
         .await
@@ -98,8 +101,11 @@ routes: [{{ filters: [t, l], upstream: app }}]
             assert_eq!(trailers["grpc-status"], "0");
             assert_eq!(trailers["x-chain-seen"], "two");
         }
-        // Filters see response trailers.
+        // Filters see response trailers, and the head of an answer with all that comes behind it.
         proxy.logged("on_response_trailers count=2");
+        for phase in ["response_body", "response_trailers", "log"] {
+            proxy.wait_count(&format!("{phase} proxy_get_header_map_value -> 0 \"h2.example\""), 50);
+        }
     });
 }
 

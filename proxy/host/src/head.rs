@@ -44,6 +44,11 @@ pub trait Head: Send + Sync + 'static {
     /// [`InvalidHeader`]: nothing was changed.
     fn replace_all(&mut self, pairs: Pairs<'_>) -> Result<(), InvalidHeader>;
 
+    /// The head of the response as it was sent, where the embedder has it beside the request's: filters look back at it.
+    fn sent(&self) -> Option<Sent<'_>> {
+        None
+    }
+
     /// For the embedder to find its own type again.
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
@@ -78,6 +83,10 @@ pub trait RequestFields: Fields {
     fn set_authority(&mut self, value: &[u8]) -> bool;
     /// `:scheme`.
     fn scheme(&self) -> &[u8];
+    /// See [`Head::sent`].
+    fn sent(&self) -> Option<Sent<'_>> {
+        None
+    }
 }
 
 /// The head of a response in the embedder's own type.
@@ -101,6 +110,14 @@ fn parse(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), Invalid
     let name = HeaderName::from_bytes(name).map_err(|_| InvalidHeader)?;
     let value = HeaderValue::from_bytes(value).map_err(|_| InvalidHeader)?;
     Ok((name, value))
+}
+
+/// Shows every pair of a response's head.
+fn show(status: u16, fields: &HeaderMap, each: &mut dyn FnMut(&[u8], &[u8])) {
+    each(STATUS, status_text(status).unwrap_or_default());
+    for (name, value) in fields {
+        each(name.as_str().as_bytes(), value.as_bytes());
+    }
 }
 
 fn first<'a>(fields: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
@@ -166,8 +183,7 @@ impl<F: RequestFields> Head for RequestHead<F> {
 
     fn count(&self) -> usize {
         let fields = self.0.fields();
-        let hosts =
-            if fields.contains_key(http::header::HOST) { fields.get_all(http::header::HOST).iter().count() } else { 0 };
+        let hosts = fields.get_all(http::header::HOST).iter().count();
         PSEUDO_REQUEST + fields.len() - hosts
     }
 
@@ -221,20 +237,19 @@ impl<F: RequestFields> Head for RequestHead<F> {
         Ok(())
     }
 
+    fn sent(&self) -> Option<Sent<'_>> {
+        self.0.sent()
+    }
+
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
     }
 }
 
 /// The pseudo header of a response.
-pub(crate) const STATUS: &[u8] = b":status";
+const STATUS: &[u8] = b":status";
 
-/// `:status` as text, without a formatter.
-pub(crate) fn status_text(status: u16) -> [u8; 3] {
-    let digit = |n: u16| b'0' + (n % 10) as u8;
-    [digit(status / 100), digit(status / 10), digit(status)]
-}
-
+/// `:status` as text, for every status.
 const STATUS_TABLE: [[u8; 3]; 1000] = {
     let mut table = [[b'0'; 3]; 1000];
     let mut n = 0;
@@ -245,6 +260,10 @@ const STATUS_TABLE: [[u8; 3]; 1000] = {
     table
 };
 
+pub(crate) fn status_text(status: u16) -> Option<&'static [u8]> {
+    STATUS_TABLE.get(usize::from(status)).map(|digits| &digits[..])
+}
+
 fn parse_status(value: &[u8]) -> Option<u16> {
     let n: u16 = std::str::from_utf8(value).ok()?.parse().ok()?;
     (value.len() == 3 && (200..=599).contains(&n)).then_some(n)
@@ -253,16 +272,13 @@ fn parse_status(value: &[u8]) -> Option<u16> {
 impl<F: ResponseFields> Head for ResponseHead<F> {
     fn value(&self, name: &[u8]) -> Option<&[u8]> {
         if name == STATUS {
-            return STATUS_TABLE.get(usize::from(self.0.status())).map(|t| &t[..]);
+            return status_text(self.0.status());
         }
         first(self.0.fields(), name)
     }
 
     fn visit(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
-        each(STATUS, &status_text(self.0.status()));
-        for (name, value) in self.0.fields() {
-            each(name.as_str().as_bytes(), value.as_bytes());
-        }
+        show(self.0.status(), self.0.fields(), each);
     }
 
     fn count(&self) -> usize {
@@ -354,6 +370,41 @@ impl Head for TrailersHead {
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
+    }
+}
+
+/// A response's head that nothing changes any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    /// `:status`.
+    pub status: u16,
+    /// Its fields.
+    pub fields: &'a HeaderMap,
+}
+
+/// A head that is only looked at.
+#[derive(Clone, Copy)]
+pub(crate) enum Look<'a> {
+    Lent(&'a dyn Head),
+    Sent(Sent<'a>),
+}
+
+impl<'a> Look<'a> {
+    /// As [`Head::value`].
+    pub(crate) fn value(self, name: &[u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Lent(head) => head.value(name),
+            Self::Sent(sent) if name == STATUS => status_text(sent.status),
+            Self::Sent(sent) => first(sent.fields, name),
+        }
+    }
+
+    /// As [`Head::visit`].
+    pub(crate) fn visit(self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        match self {
+            Self::Lent(head) => head.visit(each),
+            Self::Sent(sent) => show(sent.status, sent.fields, each),
+        }
     }
 }
 

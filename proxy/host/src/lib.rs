@@ -39,7 +39,6 @@ mod parts;
 mod place;
 mod plain;
 mod pool;
-mod sent;
 mod share;
 mod shared;
 mod state;
@@ -58,7 +57,9 @@ pub use chain::{Chain, Link};
 pub use error::{HostError, LoadError};
 pub use exchange::{Exchange, Outcome, Ran, Visit, Visits};
 pub use filter::{Exports, Filter, FilterSpec, Grants, Isolation};
-pub use head::{Fields, Head, InvalidHeader, RequestFields, RequestHead, ResponseFields, ResponseHead, TrailersHead};
+pub use head::{
+    Fields, Head, InvalidHeader, RequestFields, RequestHead, ResponseFields, ResponseHead, Sent, TrailersHead,
+};
 pub use health::Quarantine;
 pub use host::{Host, HostOptions};
 pub use hostcalls::FOREIGN;
@@ -67,7 +68,6 @@ pub use message::{Direction, ExchangeFacts, Message, RouteFacts, TlsFacts};
 pub use outside::{CrashReport, Job, LogLine, Outside, SlowReport};
 pub use parts::{RequestParts, ResponseParts};
 pub use plain::is_obeyed;
-pub use sent::SentHead;
 pub use shared::{LastError, MetricSample, Total};
 pub use step::{Fault, Phase, Reply, Step, Token};
 pub use trace::{Note, TracePlace};

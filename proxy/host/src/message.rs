@@ -4,14 +4,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{Body, Head, Note, TracePlace};
+use crate::{Body, Head, Note, TracePlace, head::Look};
 
 /// One exchange's message.
 #[derive(Default)]
 pub struct Message {
     /// Head of the request.
     pub request: Option<Box<dyn Head>>,
-    /// Head of the response.
+    /// Head of the response. Where there is none, filters see the one that was sent ([`Head::sent`]), if one was.
     pub response: Option<Box<dyn Head>>,
     /// Trailers of the request.
     pub request_trailers: Option<Box<dyn Head>>,
@@ -33,6 +33,14 @@ impl Message {
     /// A message of which only these facts are known yet.
     pub fn new(facts: ExchangeFacts) -> Self {
         Self { facts, ..Self::default() }
+    }
+
+    /// The response's head to look at: the one in hand, else the one that was sent.
+    pub(crate) fn response(&self) -> Option<Look<'_>> {
+        match self.response.as_deref() {
+            Some(head) => Some(Look::Lent(head)),
+            None => self.request.as_deref()?.sent().map(Look::Sent),
+        }
     }
 
     /// What filters set with `proxy_set_property`: path (segments joined by NUL) and value.

@@ -9,7 +9,10 @@ use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
-use pingora_core::{Result, protocols::http::HttpTask};
+use pingora_core::{
+    Result,
+    protocols::http::{HttpTask, ServerSession},
+};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use sluice_host::{Direction, Reply, Step};
@@ -203,12 +206,12 @@ pub(crate) fn note_reply(ctx: &mut Context, reply: Reply, grpc: bool) -> Result<
 }
 
 /// Whether the head of the final answer is out; interim ones do not count.
-pub(crate) fn is_out(session: &Session) -> bool {
+pub(crate) fn is_out(session: &ServerSession) -> bool {
     sent(session).is_some()
 }
 
 /// The head of the final answer, as it was sent.
-pub(crate) fn sent(session: &Session) -> Option<&ResponseHeader> {
+pub(crate) fn sent(session: &ServerSession) -> Option<&ResponseHeader> {
     session.response_written().filter(|head| !head.status.is_informational() || head.status == 101)
 }
 

@@ -9,12 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use pingora_core::{Error, ErrorType};
+use pingora_core::{Error, ErrorType, protocols::http::ServerSession};
+use pingora_http::ResponseHeader;
 use quanta::Instant;
 use sluice_host::{Exchange, Reply};
 
 use crate::{
     cause::Cause,
+    framing::Framing,
     hop::Survey,
     site::{Route, Site},
     tcp,
@@ -49,6 +51,10 @@ pub(crate) struct Context {
     pub(crate) response_ends_soon: bool,
     /// An answer that the error path has to write.
     pub(crate) stash: Option<Stash>,
+    /// A session of nothing, for the place of the real one while a filter has that.
+    pub(crate) spare: Option<Box<ServerSession>>,
+    /// The response's head while it waits in Pingora's hands to be written, where filters read the body.
+    pub(crate) unsent: Option<Box<ResponseHeader>>,
     /// The whole request body as the filters left it, read before the upstream was chosen.
     pub(crate) body: Option<Bytes>,
     /// Fields of the request's head that the proxy looks at itself, as the client sent them.
@@ -59,6 +65,8 @@ pub(crate) struct Context {
     pub(crate) chunked: bool,
     /// The upstream frames its body by itself: chunks were not put in on the way.
     pub(crate) origin_chunked: bool,
+    /// How the response is framed, as far as the filters let it be known.
+    pub(crate) framing: Framing,
     /// Body bytes of the response that have passed the filters.
     pub(crate) response_passed: usize,
     /// It went to its upstream by the road of `forward.rs`, which can leave one in the middle of an answer.
@@ -131,11 +139,14 @@ impl Context {
             replaced: false,
             response_ends_soon: false,
             stash: None,
+            spare: None,
+            unsent: None,
             body: None,
             seen: Survey::default(),
             declared: None,
             chunked: false,
             origin_chunked: false,
+            framing: Framing::Keep,
             response_passed: 0,
             forwarded: false,
             changed: false,

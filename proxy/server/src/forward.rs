@@ -28,6 +28,7 @@ use quanta::Instant;
 use crate::{
     attempt::{self, MAX_TRIES},
     context::{Context, Stash},
+    framing,
     held::gone,
     hop, instead,
     request::to_upstream,
@@ -238,19 +239,24 @@ async fn respond(
         tasks.push(next);
     }
     let upgraded = upstream.was_upgraded();
+    let mut unsent = None;
     for task in &mut tasks {
         match task {
-            HttpTask::Header(head, end) => response_head(session, ctx, head, *end, upgraded).await?,
+            HttpTask::Header(head, end) => {
+                response_head(session, ctx, head, *end, upgraded).await?;
+                unsent = Some(head);
+            }
             HttpTask::Body(piece, end) | HttpTask::UpgradedBody(piece, end) => {
                 if *end {
                     ctx.upstream_times.end();
                 }
                 ctx.goes_on()?;
-                response::body(session, ctx, piece, *end)?;
+                response::body(session, ctx, piece, *end, unsent.as_deref_mut().map(|head| &mut **head))?;
             }
             _ => {}
         }
     }
+    framing::tell(session, ctx.framing);
     let written = session.write_response_tasks(tasks).await?;
     Ok(match (end, written) {
         (true, _) => Answer::Whole,

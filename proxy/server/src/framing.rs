@@ -14,6 +14,7 @@ use pingora_core::{
     modules::http::{HttpModule, HttpModuleBuilder, Module},
 };
 use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
 
 /// How the body of the response is going to be framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +44,16 @@ pub(crate) struct FramingModule {
 struct Instead {
     head: Option<ResponseHeader>,
     body: Option<Bytes>,
+}
+
+/// Tells the module of a request how its response is framed. Finding it costs a hash, so it is told once what is not the
+/// default.
+pub(crate) fn tell(session: &mut Session, framing: Framing) {
+    if framing != Framing::Keep
+        && let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>()
+    {
+        module.framing = framing;
+    }
 }
 
 impl FramingModule {

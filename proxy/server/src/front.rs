@@ -3,9 +3,7 @@
 //! The future of a request in Pingora's proxy has room for all that it can do, and is moved for each. HTTP/2, and sites
 //! that have an upstream of HTTP/2, go through it still.
 
-mod nothing;
-
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use async_trait::async_trait;
 use http::Method;
@@ -18,8 +16,7 @@ use pingora_core::{
 };
 use pingora_proxy::{HttpProxy, Session};
 
-use self::nothing::Nothing;
-use crate::{context::Context, forward, framing::FramingBuilder, proxy::Proxy, relay};
+use crate::{context::Context, forward, framing::FramingBuilder, nothing::Nothing, proxy::Proxy, relay};
 
 /// Takes the requests of all listeners of one kind.
 pub(crate) struct Front {
@@ -64,11 +61,11 @@ impl HttpServerApp for Front {
         }
         // There is no other way to make one of a session whose head is read.
         let mut session = Session::new_h1_with_modules(Box::new(Nothing), &self.modules);
-        session.downstream_session = http;
+        let mut ctx = Context::new();
+        ctx.spare = Some(mem::replace(&mut session.downstream_session, http));
         if *shutdown.borrow() {
             session.set_keepalive(None);
         }
-        let mut ctx = Context::new();
         let error = self.answer(&mut session, &mut ctx).await.err();
         let kept = match &error {
             None => true,

@@ -1,19 +1,55 @@
 //! Pingora's header types as the host's heads: lent by moving them, never converted.
 
-use std::{mem, ops::BitOrAssign};
+use std::{mem, ops::BitOrAssign, sync::LazyLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, uri::Authority};
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
-use sluice_host::{Exchange, Fields, RequestFields, RequestHead, ResponseFields, ResponseHead};
+use sluice_host::{Exchange, Fields, RequestFields, RequestHead, ResponseFields, ResponseHead, Sent};
 
-/// A request's head on loan.
+use crate::answer;
+
+/// A request's head on loan: with its whole session, as that is moved by moving a pointer.
 pub(crate) struct Request {
-    pub(crate) header: RequestHeader,
+    /// While it is not lent, one of nothing.
+    http: Box<ServerSession>,
+    lent: bool,
     scheme: &'static [u8],
-    pub(crate) changed: Changed,
+    changed: Changed,
 }
+
+impl Request {
+    /// The place for the head of this session's requests; `spare` is a session of nothing.
+    pub(crate) fn of(session: &Session, spare: Box<ServerSession>) -> RequestHead<Self> {
+        let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
+        let scheme: &'static [u8] = if tls { b"https" } else { b"http" };
+        RequestHead(Self { http: spare, lent: false, scheme, changed: Changed::default() })
+    }
+
+    fn header(&self) -> &RequestHeader {
+        if self.lent { self.http.req_header() } else { &NO_HEAD }
+    }
+
+    fn change(&mut self, f: impl FnOnce(&mut RequestHeader)) {
+        if self.lent {
+            self.changed.fields = true;
+            f(self.http.req_header_mut());
+        }
+    }
+
+    /// Changes the request line, if that can be done.
+    fn change_line(&mut self, f: impl FnOnce(&mut RequestHeader) -> bool) -> bool {
+        let changed = self.lent && f(self.http.req_header_mut());
+        self.changed.line |= changed;
+        changed
+    }
+}
+
+/// What is seen of a head that is not there.
+static NO_HEAD: LazyLock<RequestHeader> =
+    LazyLock::new(|| RequestHeader::from(http::request::Request::new(()).into_parts().0));
 
 /// What filters changed of a request's head; routes are matched by both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,58 +68,43 @@ impl BitOrAssign for Changed {
 }
 
 /// A response's head on loan.
-pub(crate) struct Response {
-    pub(crate) header: ResponseHeader,
+struct Response(ResponseHeader);
+
+/// What the map of fields cannot do by itself.
+trait InOrder {
+    /// Takes a field out; the others keep their order.
+    fn take_out(&mut self, name: &HeaderName);
+    fn take_all_out(&mut self);
 }
 
-macro_rules! fields {
-    ($name:ident, |$s:ident| $touch:block) => {
-        impl Fields for $name {
-            fn fields(&self) -> &HeaderMap {
-                &self.header.headers
-            }
-
-            // Names and values were checked by the host, so that none of these can be refused.
-            fn append(&mut self, name: HeaderName, value: HeaderValue) {
-                let $s = &mut *self;
-                $touch
-                let _ = self.header.append_header(name, value);
-            }
-
-            fn insert(&mut self, name: HeaderName, value: HeaderValue) {
-                let $s = &mut *self;
-                $touch
-                let _ = self.header.insert_header(name, value);
-            }
-
-            fn remove(&mut self, name: &HeaderName) {
-                if !self.header.headers.contains_key(name) {
+macro_rules! in_order {
+    ($($header:ty),*) => { $(
+        impl InOrder for $header {
+            fn take_out(&mut self, name: &HeaderName) {
+                if !self.headers.contains_key(name) {
                     return;
                 }
-                let $s = &mut *self;
-                $touch
                 // The map fills a gap with its last entry. To keep the order, everything behind the gap is taken out
                 // from the end (which moves nothing) and put back.
                 let behind: Vec<HeaderName> =
-                    self.header.headers.keys().skip_while(|n| *n != name).skip(1).cloned().collect();
-                let with_case = self.header.case_header_iter().map(|(n, v)| (n.as_slice(), v));
-                let pairs = pairs_behind(&self.header.headers, with_case, &behind);
-                behind.iter().rev().for_each(|n| drop(self.header.remove_header(n)));
-                self.header.remove_header(name);
+                    self.headers.keys().skip_while(|n| *n != name).skip(1).cloned().collect();
+                let with_case = self.case_header_iter().map(|(n, v)| (n.as_slice(), v));
+                let pairs = pairs_behind(&self.headers, with_case, &behind);
+                behind.iter().rev().for_each(|n| drop(self.remove_header(n)));
+                self.remove_header(name);
                 for (name, value) in pairs {
-                    let _ = self.header.append_header(name, value);
+                    let _ = self.append_header(name, value);
                 }
             }
 
-            fn clear(&mut self) {
-                let $s = &mut *self;
-                $touch
-                let names: Vec<HeaderName> = self.header.headers.keys().cloned().collect();
-                names.iter().rev().for_each(|n| drop(self.header.remove_header(n)));
+            fn take_all_out(&mut self) {
+                let names: Vec<HeaderName> = self.headers.keys().cloned().collect();
+                names.iter().rev().for_each(|n| drop(self.remove_header(n)));
             }
         }
-    };
+    )* };
 }
+in_order!(RequestHeader, ResponseHeader);
 
 /// Every pair under these names in order, with the letters' case where it is kept.
 fn pairs_behind<'a>(
@@ -101,76 +122,123 @@ fn pairs_behind<'a>(
     pairs
 }
 
-fields!(Request, |s| {
-    s.changed.fields = true;
-});
-fields!(Response, |_s| {});
+// Names and values were checked by the host, so that none of these can be refused.
+impl Fields for Request {
+    fn fields(&self) -> &HeaderMap {
+        &self.header().headers
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        self.change(|head| _ = head.append_header(name, value));
+    }
+
+    fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+        self.change(|head| _ = head.insert_header(name, value));
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        if self.fields().contains_key(name) {
+            self.change(|head| head.take_out(name));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.change(InOrder::take_all_out);
+    }
+}
+
+impl Fields for Response {
+    fn fields(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        let _ = self.0.append_header(name, value);
+    }
+
+    fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+        let _ = self.0.insert_header(name, value);
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.0.take_out(name);
+    }
+
+    fn clear(&mut self) {
+        self.0.take_all_out();
+    }
+}
 
 impl RequestFields for Request {
     fn method(&self) -> &[u8] {
-        self.header.method.as_str().as_bytes()
+        self.header().method.as_str().as_bytes()
     }
 
     fn set_method(&mut self, value: &[u8]) -> bool {
-        // Changing to CONNECT would change what the connection is.
-        match Method::from_bytes(value) {
-            Ok(method) if method != Method::CONNECT => {
-                self.changed.line = true;
-                self.header.set_method(method);
-                true
-            }
-            _ => false,
-        }
+        self.change_line(|head| set_method(head, value))
     }
 
     fn path(&self) -> &[u8] {
-        self.header.raw_path()
+        self.header().raw_path()
     }
 
     fn set_path(&mut self, value: &[u8]) -> bool {
-        // Only origin form and `*` are paths; control bytes and spaces would split the request line.
-        let whole = value.first() == Some(&b'/') || value == b"*";
-        if !whole || value.iter().any(|b| *b <= b' ' || *b == 0x7f) {
-            return false;
-        }
-        self.changed.line = true;
-        self.header.set_raw_path(value).is_ok()
+        self.change_line(|head| set_path(head, value))
     }
 
     fn authority(&self) -> &[u8] {
-        match self.header.headers.get(header::HOST) {
+        let head = self.header();
+        match head.headers.get(header::HOST) {
             Some(host) => host.as_bytes(),
-            None => self.header.uri.authority().map_or(b"", |a| a.as_str().as_bytes()),
+            None => head.uri.authority().map_or(b"", |a| a.as_str().as_bytes()),
         }
     }
 
     fn set_authority(&mut self, value: &[u8]) -> bool {
-        let Ok(authority) = Authority::try_from(value) else { return false };
-        if authority.as_str().contains('@') {
-            return false;
-        }
-        self.changed.line = true;
-        self.header.insert_header(header::HOST, authority.as_str()).is_ok()
+        self.change_line(|head| set_authority(head, value))
     }
 
     fn scheme(&self) -> &[u8] {
         self.scheme
     }
+
+    fn sent(&self) -> Option<Sent<'_>> {
+        let head = self.lent.then(|| answer::sent(&self.http)).flatten()?;
+        Some(Sent { status: head.status.as_u16(), fields: &head.headers })
+    }
+}
+
+/// Changing to CONNECT would change what the connection is.
+fn set_method(head: &mut RequestHeader, value: &[u8]) -> bool {
+    let method = Method::from_bytes(value).ok().filter(|method| *method != Method::CONNECT);
+    method.map(|method| head.set_method(method)).is_some()
+}
+
+/// Only origin form and `*` are paths; control bytes and spaces would split the request line.
+fn set_path(head: &mut RequestHeader, value: &[u8]) -> bool {
+    let whole = value.first() == Some(&b'/') || value == b"*";
+    whole && !value.iter().any(|b| *b <= b' ' || *b == 0x7f) && head.set_raw_path(value).is_ok()
+}
+
+fn set_authority(head: &mut RequestHeader, value: &[u8]) -> bool {
+    let authority = Authority::try_from(value).ok().filter(|authority| !authority.as_str().contains('@'));
+    authority.is_some_and(|authority| head.insert_header(header::HOST, authority.as_str()).is_ok())
 }
 
 impl ResponseFields for Response {
     fn status(&self) -> u16 {
-        self.header.status.as_u16()
+        self.0.status.as_u16()
     }
 
     fn set_status(&mut self, status: u16) {
         // The host lets only 200 to 599 through.
-        let _ = self.header.set_status(status);
-        let _ = self.header.set_reason_phrase(None);
+        let _ = self.0.set_status(status);
+        let _ = self.0.set_reason_phrase(None);
     }
 }
 
-/// Runs `f` with the session's request head lent to the exchange. Returns what was changed of it, too.
+/// Runs `f` with the session's request head lent to the exchange, and with it the response's that was sent. Returns what was
+/// changed, too.
 pub(crate) fn with_request<R>(
     exchange: &mut Exchange,
     session: &mut Session,
@@ -182,66 +250,52 @@ pub(crate) fn with_request<R>(
     (result, changed)
 }
 
-/// Moves the head in or out; whichever it is, the other side keeps an empty one.
+/// Moves the session in or out; whichever it is, the other side keeps one of nothing.
 fn swap_request(exchange: &mut Exchange, session: &mut Session) -> Changed {
-    let slot = exchange.message().request.get_or_insert_with(|| {
-        let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
-        let scheme: &'static [u8] = if tls { b"https" } else { b"http" };
-        Box::new(RequestHead(Request { header: empty_request(), scheme, changed: Changed::default() }))
-    });
-    let Some(head) = slot.as_any_mut().downcast_mut::<RequestHead<Request>>() else { return Changed::default() };
-    mem::swap(&mut head.0.header, session.req_header_mut());
-    mem::take(&mut head.0.changed)
+    let head = exchange.message().request.as_mut();
+    let Some(head) = head.and_then(|head| head.as_any_mut().downcast_mut::<RequestHead<Request>>()) else {
+        return Changed::default();
+    };
+    let request = &mut head.0;
+    mem::swap(&mut request.http, &mut session.downstream_session);
+    request.lent = !request.lent;
+    mem::take(&mut request.changed)
 }
 
-/// Runs `f` with a response head lent to the exchange.
-pub(crate) fn with_response<R>(
-    exchange: &mut Exchange,
-    header: &mut ResponseHeader,
-    f: impl FnOnce(&mut Exchange) -> R,
-) -> R {
-    swap_response(exchange, header);
-    let result = f(exchange);
-    swap_response(exchange, header);
-    result
-}
-
-fn swap_response(exchange: &mut Exchange, header: &mut ResponseHeader) {
-    let slot = exchange
-        .message()
-        .response
-        .get_or_insert_with(|| Box::new(ResponseHead(Response { header: empty_response() })));
-    if let Some(head) = slot.as_any_mut().downcast_mut::<ResponseHead<Response>>() {
-        mem::swap(&mut head.0.header, header);
-    }
-}
-
-/// Runs `f` with both heads lent: response filters may read the request's.
+/// Runs `f` with the request's head lent to the exchange, and one of a response that is not out yet.
 pub(crate) fn lend_both<R>(
     exchange: &mut Exchange,
     session: &mut Session,
     header: &mut ResponseHeader,
     f: impl FnOnce(&mut Exchange) -> R,
 ) -> R {
-    with_request(exchange, session, |exchange| with_response(exchange, header, f)).0
-}
-
-fn empty_request() -> RequestHeader {
-    RequestHeader::from(http::request::Request::new(()).into_parts().0)
-}
-
-fn empty_response() -> ResponseHeader {
-    ResponseHeader::from(http::response::Response::new(()).into_parts().0)
-}
-
-/// Takes a field out of a request that nobody has on loan; the others keep their order.
-pub(crate) fn take_out(header: &mut RequestHeader, name: &HeaderName) {
-    if header.headers.contains_key(name) {
-        let mut lent =
-            Request { header: mem::replace(header, empty_request()), scheme: b"http", changed: Changed::default() };
-        lent.remove(name);
-        *header = lent.header;
+    let lent = mem::replace(header, ResponseHeader::from(http::response::Response::new(()).into_parts().0));
+    exchange.message().response = Some(Box::new(ResponseHead(Response(lent))));
+    let (result, _) = with_request(exchange, session, f);
+    if let Some(mut head) = exchange.message().response.take()
+        && let Some(head) = head.as_any_mut().downcast_mut::<ResponseHead<Response>>()
+    {
+        mem::swap(&mut head.0.0, header);
     }
+    result
+}
+
+/// As [`lend_both`], of a response that may be out: then filters see what was sent.
+pub(crate) fn lend<R>(
+    exchange: &mut Exchange,
+    session: &mut Session,
+    header: Option<&mut ResponseHeader>,
+    f: impl FnOnce(&mut Exchange) -> R,
+) -> R {
+    match header {
+        Some(header) => lend_both(exchange, session, header, f),
+        None => with_request(exchange, session, f).0,
+    }
+}
+
+/// Takes a field out of a request; the others keep their order.
+pub(crate) fn take_out(header: &mut RequestHeader, name: &HeaderName) {
+    header.take_out(name);
 }
 
 /// HTTP/2 may cut cookies into several fields; for everybody else they are one (RFC 9113, 8.2.3).
@@ -272,46 +326,43 @@ pub(crate) fn settle_authority(header: &mut RequestHeader) {
 mod tests {
     use super::*;
 
-    fn response(pairs: &[(&'static str, &'static str)]) -> Response {
+    fn response(pairs: &[(&'static str, &'static str)]) -> ResponseHeader {
         let mut header = ResponseHeader::build(200, None).expect("valid");
         pairs.iter().for_each(|(n, v)| drop(header.append_header(*n, *v)));
-        Response { header }
+        header
     }
 
-    fn shown(r: &Response) -> String {
+    fn shown(r: &ResponseHeader) -> String {
         let mut wire = Vec::new();
-        r.header.header_to_h1_wire(&mut wire);
+        r.header_to_h1_wire(&mut wire);
         String::from_utf8(wire).expect("text").replace("\r\n", "|")
     }
 
     #[test]
     fn removing_a_field_keeps_the_order_and_case_of_the_others() {
         let mut r = response(&[("A", "1"), ("X-Gone", "x"), ("b", "2"), ("X-Gone", "y"), ("b", "3"), ("C", "4")]);
-        r.remove(&HeaderName::from_static("x-gone"));
+        r.take_out(&HeaderName::from_static("x-gone"));
         assert_eq!(shown(&r), "A: 1|b: 2|b: 3|C: 4|");
-        r.remove(&HeaderName::from_static("not-there"));
-        r.remove(&HeaderName::from_static("c"));
+        r.take_out(&HeaderName::from_static("not-there"));
+        r.take_out(&HeaderName::from_static("c"));
         assert_eq!(shown(&r), "A: 1|b: 2|b: 3|");
-        r.clear();
+        r.take_all_out();
         assert_eq!(shown(&r), "");
     }
 
     #[test]
     fn what_could_split_a_request_line_is_refused() {
-        let mut r = Request {
-            header: RequestHeader::build("GET", b"/", None).expect("valid"),
-            scheme: b"http",
-            changed: Changed::default(),
-        };
+        let mut r = RequestHeader::build("GET", b"/", None).expect("valid");
         for bad in [&b"/a b"[..], b"/a\r\nx: y", b"", b"a", b"http://x/", b"/\0"] {
-            assert!(!r.set_path(bad), "{bad:?}");
+            assert!(!set_path(&mut r, bad), "{bad:?}");
         }
-        assert_eq!(r.changed, Changed::default());
-        assert!(r.set_path(b"/new?q=1") && r.changed.line);
-        assert_eq!(r.path(), b"/new?q=1");
-        assert!(!r.set_authority(b"user@host") && !r.set_authority(b"a b") && !r.set_authority(b""));
-        assert!(r.set_authority(b"example.com:81"));
-        assert_eq!(r.authority(), b"example.com:81");
-        assert!(!r.set_method(b"CONNECT") && !r.set_method(b"BAD METHOD") && r.set_method(b"PATCH"));
+        assert!(set_path(&mut r, b"/new?q=1"));
+        assert_eq!(r.raw_path(), b"/new?q=1");
+        for bad in [&b"user@host"[..], b"a b", b""] {
+            assert!(!set_authority(&mut r, bad), "{bad:?}");
+        }
+        assert!(set_authority(&mut r, b"example.com:81"));
+        assert_eq!(r.headers[header::HOST], "example.com:81");
+        assert!(!set_method(&mut r, b"CONNECT") && !set_method(&mut r, b"BAD METHOD") && set_method(&mut r, b"PATCH"));
     }
 }

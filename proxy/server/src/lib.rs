@@ -34,6 +34,7 @@ mod logging;
 mod method;
 mod metrics;
 mod normalize;
+mod nothing;
 mod outside;
 mod precompile;
 mod probe;

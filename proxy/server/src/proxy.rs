@@ -8,7 +8,6 @@ use http::HeaderMap;
 use pingora_core::{Error, Result, modules::http::HttpModules, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use sluice_host::{Head, SentHead};
 
 use crate::{
     access_log::AccessLog,
@@ -17,7 +16,7 @@ use crate::{
     cause::Cause,
     context::{Context, Stash},
     forward,
-    framing::FramingBuilder,
+    framing::{self, FramingBuilder},
     heads::with_request,
     leave::Leave,
     live::Live,
@@ -147,7 +146,12 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         ctx: &mut Box<Context>,
     ) -> Result<()> {
-        response::headers(session, ctx, head).await
+        response::headers(session, ctx, head).await?;
+        framing::tell(session, ctx.framing);
+        if ctx.exchange.as_ref().is_some_and(|e| e.chain().reads_response_body()) {
+            ctx.unsent = Some(Box::new(head.clone()));
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -161,7 +165,11 @@ impl ProxyHttp for Proxy {
             ctx.upstream_times.end();
         }
         ctx.goes_on()?;
-        response::body(session, ctx, body, end).map(|()| None)
+        let mut head = ctx.unsent.take();
+        let done = response::body(session, ctx, body, end, head.as_deref_mut().filter(|_| !answer::is_out(session)));
+        ctx.unsent = head;
+        framing::tell(session, ctx.framing);
+        done.map(|()| None)
     }
 
     async fn response_trailer_filter(
@@ -266,8 +274,5 @@ fn finish(session: &mut Session, ctx: &mut Context) {
     if let Some(cause) = &ctx.cause {
         exchange.message().facts.code_details = Some(cause.to_string().into());
     }
-    // Where no response was sent, there is no head to read.
-    let sent = answer::sent(session).map(|head| SentHead::new(head.status.as_u16(), &head.headers));
-    exchange.message().response = sent.map(|head| Box::new(head) as Box<dyn Head>);
     with_request(exchange, session, |e| e.finish());
 }

@@ -19,12 +19,12 @@ use crate::{
     cause::Cause,
     context::Context,
     dial,
-    framing::Framing,
+    framing::{self, Framing},
     heads::lend_both,
     held::Wait,
     relay::{Feed, next_chunk, pass_on},
     request_body::End,
-    response::{ends_here, length, set_framing},
+    response::{ends_here, length},
 };
 
 /// Fields that belong to the connection with the upstream.
@@ -167,7 +167,7 @@ impl Relay {
                 (false, false, Some(_)) => Framing::Keep,
                 _ => Framing::Unknown,
             };
-            set_framing(session, if bodiless { Framing::Keep } else { framing });
+            framing::tell(session, if bodiless { Framing::Keep } else { framing });
             session.write_response_header(Box::new(self.head.clone()), bodiless).await?;
         }
         if bodiless {

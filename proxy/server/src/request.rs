@@ -15,11 +15,11 @@ use crate::{
     context::Context,
     echo,
     framing::FramingModule,
-    heads::{Changed, settle_authority, settle_cookies, take_out, with_request},
+    heads::{Changed, Request, settle_authority, settle_cookies, take_out, with_request},
     held::{ClientGone, Wait},
     hop::{self, Survey},
     live::Live,
-    method, normalize, relay,
+    method, normalize, nothing, relay,
     request_body::{End, early_body, filter_body, is_read_early},
     site::{Action, Limits},
     tls_facts,
@@ -61,7 +61,12 @@ pub(crate) async fn begin(live: &Live, last: bool, session: &mut Session, ctx: &
     match find(session, ctx) {
         None => return refuse(session, ctx, Cause::no_route()).await,
         Some(chain) if chain.is_empty() => ctx.exchange = Some(chain.open_unread()),
-        Some(chain) => ctx.exchange = Some(chain.open(Box::new(message(session, ctx)))),
+        Some(chain) => {
+            let mut message = Box::new(message(session, ctx));
+            let spare = ctx.spare.take().unwrap_or_else(nothing::session);
+            message.request = Some(Box::new(Request::of(session, spare)));
+            ctx.exchange = Some(chain.open(message));
+        }
     }
     if let Some(exchange) = &mut ctx.exchange
         && (ctx.remembered || ctx.trace.as_ref().is_some_and(|trace| trace.records()))
@@ -185,12 +190,14 @@ async fn filter_headers(session: &mut Session, ctx: &mut Context) -> Result<Opti
     } else {
         Ok(step)
     };
-    let step = match settled {
-        Ok(step) => step,
+    match settled {
+        Ok(Step::Continue | Step::Hold) => {}
+        Ok(step) => {
+            if let Some(answered) = finish(session, ctx, step).await? {
+                return Ok(Some(answered));
+            }
+        }
         Err(ClientGone) => return Ok(Some(leave(session, ctx))),
-    };
-    if let Some(answered) = finish(session, ctx, step).await? {
-        return Ok(Some(answered));
     }
     ctx.changed = changed.line || changed.fields;
     // Filters may have changed what routes are matched by: match once more, with the chain that ran.

@@ -11,9 +11,10 @@ use pingora_proxy::Session;
 use sluice_host::{Direction, Exchange, Step, TrailersHead};
 
 use crate::{
+    answer::is_out,
     context::Context,
-    framing::{Framing, FramingModule},
-    heads::{lend_both, with_request},
+    framing::Framing,
+    heads::{lend, lend_both},
     held::{ClientGone, Wait},
     instead,
 };
@@ -56,7 +57,7 @@ pub(crate) async fn headers(session: &mut Session, ctx: &mut Context, head: &mut
         Err(ClientGone) => return Err(instead::client_gone(ctx)),
     }
     if (may_edit || hidden) && !end && head.status.as_u16() != 101 {
-        set_framing(session, Framing::Unknown);
+        ctx.framing = Framing::Unknown;
     }
     Ok(())
 }
@@ -68,12 +69,6 @@ pub(crate) fn ends_here(session: &Session, head: &ResponseHeader, length: Option
 
 pub(crate) fn length(head: &ResponseHeader) -> Option<u64> {
     head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-pub(crate) fn set_framing(session: &mut Session, framing: Framing) {
-    if let Some(module) = session.downstream_modules_ctx.get_mut::<FramingModule>() {
-        module.framing = framing;
-    }
 }
 
 /// Waits while the response's head or a whole body is held.
@@ -95,9 +90,15 @@ pub(crate) async fn settle(
     Ok(step)
 }
 
-/// Pingora's hook for a piece of the body. It cannot wait, so a body that is held at its end with an event to come is
-/// waited for on a thread that Tokio is told about.
-pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<Bytes>, end: bool) -> Result<()> {
+/// Pingora's hook for a piece of the body; `head` is the one before it, if that is not out yet. The hook cannot wait, so a
+/// body that is held at its end with an event to come is waited for on a thread that Tokio is told about.
+pub(crate) fn body(
+    session: &mut Session,
+    ctx: &mut Context,
+    piece: &mut Option<Bytes>,
+    end: bool,
+    mut head: Option<&mut ResponseHeader>,
+) -> Result<()> {
     if ctx.tunnel || session.was_upgraded() {
         return Ok(());
     }
@@ -119,8 +120,8 @@ pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<
     }
     // Whatever comes of it, there is something: no piece must end a body by itself.
     *piece = Some(Bytes::new());
-    let step = with_request(exchange, session, |e| e.response_body(chunk, end)).0;
-    match if end { wait_blocking(session, exchange, step) } else { Ok(step) } {
+    let step = lend(exchange, session, head.as_deref_mut(), |e| e.response_body(chunk, end));
+    match if end { wait_blocking(session, exchange, step, head) } else { Ok(step) } {
         Ok(Step::Continue | Step::Hold) => {}
         Ok(step) => return instead::of_body(session, ctx, step, end),
         Err(ClientGone) => return Err(instead::client_gone(ctx)),
@@ -129,7 +130,7 @@ pub(crate) fn body(session: &mut Session, ctx: &mut Context, piece: &mut Option<
     ctx.response_passed += bytes.len();
     // Only means something while the head is still in the same batch: then the whole length is known in time.
     if end && ended && exchange.chain().may_edit_response() {
-        set_framing(session, Framing::Known(ctx.response_passed));
+        ctx.framing = Framing::Known(ctx.response_passed);
     }
     *piece = Some(bytes);
     Ok(())
@@ -139,6 +140,7 @@ fn wait_blocking(
     session: &mut Session,
     exchange: &mut Exchange,
     mut step: Step,
+    mut head: Option<&mut ResponseHeader>,
 ) -> std::result::Result<Step, ClientGone> {
     if !exchange.is_held(Direction::Response) {
         return Ok(step);
@@ -147,11 +149,10 @@ fn wait_blocking(
     while matches!(step, Step::Hold | Step::Continue) && exchange.is_held(Direction::Response) {
         let Some(inbox) = exchange.inbox().cloned() else { break };
         let event = waiting.next_blocking(session, &inbox)?;
-        step = with_request(exchange, session, |e| match event {
+        step = lend(exchange, session, head.as_deref_mut(), |e| match event {
             Some(event) => e.handle(event),
             None => e.give_up(Direction::Response),
-        })
-        .0;
+        });
     }
     Ok(step)
 }
@@ -165,8 +166,9 @@ pub(crate) fn trailers(session: &mut Session, ctx: &mut Context, trailers: &mut 
     let Some(exchange) = ctx.exchange.as_mut().filter(|e| !e.chain().is_empty()) else { return Ok(None) };
     let map = std::mem::take(trailers);
     exchange.message().response_trailers = Some(Box::new(TrailersHead(map)));
-    let step = with_request(exchange, session, |e| e.response_trailers()).0;
-    let step = wait_blocking(session, exchange, step);
+    let mut head = ctx.unsent.take().filter(|_| !is_out(session));
+    let step = lend(exchange, session, head.as_deref_mut(), |e| e.response_trailers());
+    let step = wait_blocking(session, exchange, step, head.as_deref_mut());
     if let Some(head) = exchange.message().response_trailers.as_mut()
         && let Some(head) = head.as_any_mut().downcast_mut::<TrailersHead>()
     {

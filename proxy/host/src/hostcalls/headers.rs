@@ -6,7 +6,7 @@ use sluice_abi::{
 };
 
 use super::Value;
-use crate::{Head, Phase, TrailersHead, head_size::Size, state::State};
+use crate::{Head, Phase, TrailersHead, head::Look, head_size::Size, state::State};
 
 /// Most bytes of one pair: more would be refused by every peer.
 const MAX_VALUE: usize = 64 << 10;
@@ -23,12 +23,12 @@ fn of_a_call(map: MapType) -> Option<(bool, bool)> {
 }
 
 /// The map that a hostcall reads: its own stream's, in its own phase or later.
-fn read(state: &State, map: MapType) -> Result<&dyn Head, Status> {
+fn read(state: &State, map: MapType) -> Result<Look<'_>, Status> {
     if let Some((grpc, trailers)) = of_a_call(map) {
         let answered = state.answered.as_ref().filter(|a| a.grpc == grpc).ok_or(Status::BadArgument)?;
         return match trailers {
-            false => answered.headers.as_ref().map(|h| h as &dyn Head),
-            true => answered.trailers.as_ref().map(|t| t as &dyn Head),
+            false => answered.headers.as_ref().map(|h| Look::Lent(h)),
+            true => answered.trailers.as_ref().map(|t| Look::Lent(t)),
         }
         // A failed call has no head: the SDKs survive this status, and would die of another one.
         .ok_or(Status::NotFound);
@@ -37,11 +37,11 @@ fn read(state: &State, map: MapType) -> Result<&dyn Head, Status> {
     let head = match map {
         MapType::HttpRequestHeaders => &message.request,
         MapType::HttpRequestTrailers => &message.request_trailers,
-        MapType::HttpResponseHeaders => &message.response,
+        MapType::HttpResponseHeaders => return message.response().ok_or(Status::BadArgument),
         MapType::HttpResponseTrailers => &message.response_trailers,
         _ => return Err(Status::BadArgument),
     };
-    head.as_deref().ok_or(Status::BadArgument)
+    head.as_deref().map(Look::Lent).ok_or(Status::BadArgument)
 }
 
 /// The map that a hostcall changes: only in its own phase, or while the stream is paused from it.

@@ -8,7 +8,8 @@ use sluice_abi::{LogLevel, Status, path};
 
 use super::Value;
 use crate::{
-    Head, Message, Note,
+    Message, Note,
+    head::Look,
     plain::escape,
     state::State,
     trace::{MAX_NOTE, MAX_NOTES},
@@ -147,13 +148,13 @@ fn custom(message: &Message, path: &[u8], out: &mut Vec<u8>) -> Found {
     text(out, value.as_bytes())
 }
 
-fn header(head: Option<&dyn Head>, name: &[u8], out: &mut Vec<u8>) -> Found {
+fn header(head: Option<Look<'_>>, name: &[u8], out: &mut Vec<u8>) -> Found {
     text(out, head?.value(name)?)
 }
 
 fn request(state: &State, name: &[u8], third: Option<&[u8]>, out: &mut Vec<u8>) -> Found {
     let message = state.message().filter(|message| !message.tcp)?;
-    let head = message.request.as_deref();
+    let head = message.request.as_deref().map(Look::Lent);
     if let Some(third) = third {
         return if name == b"headers" { header(head, third, out) } else { None };
     }
@@ -185,11 +186,12 @@ fn response(message: &Message, name: &[u8], third: Option<&[u8]>, out: &mut Vec<
     if message.tcp {
         return None;
     }
-    let head = message.response.as_deref();
+    let head = message.response();
+    let trailers = message.response_trailers.as_deref().map(Look::Lent);
     if let Some(third) = third {
         return match name {
             b"headers" => header(head, third, out),
-            b"trailers" => header(message.response_trailers.as_deref(), third, out),
+            b"trailers" => header(trailers, third, out),
             _ => None,
         };
     }
@@ -206,7 +208,7 @@ fn response(message: &Message, name: &[u8], third: Option<&[u8]>, out: &mut Vec<
         b"flags" => number(out, 0),
         b"headers" => pairs(head?, out),
         b"grpc_status" => {
-            let value = message.response_trailers.as_deref().or(head)?.value(b"grpc-status")?;
+            let value = trailers.or(head)?.value(b"grpc-status")?;
             number(out, std::str::from_utf8(value).ok()?.parse().ok()?)
         }
         b"size" => number(out, message.facts.response_bytes),
@@ -215,7 +217,7 @@ fn response(message: &Message, name: &[u8], third: Option<&[u8]>, out: &mut Vec<
     }
 }
 
-fn pairs(head: &dyn Head, out: &mut Vec<u8>) -> Found {
+fn pairs(head: Look<'_>, out: &mut Vec<u8>) -> Found {
     sluice_abi::pairs::encode(out, &|f| head.visit(f));
     Some(())
 }
@@ -253,7 +255,7 @@ fn connection(message: &Message, group: &[u8], name: &[u8], out: &mut Vec<u8>) -
     }
 }
 
-fn head_bytes(head: &dyn Head) -> u64 {
+fn head_bytes(head: Look<'_>) -> u64 {
     let mut size = 0;
     head.visit(&mut |n, v| size += n.len() + v.len());
     size as u64

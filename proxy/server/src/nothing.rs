@@ -1,4 +1,4 @@
-//! A connection that is none: what a session is made with that gets its real one right after.
+//! A connection that is none, for sessions that only keep a place.
 
 use std::{
     io::Result,
@@ -10,13 +10,18 @@ use std::{
 use async_trait::async_trait;
 use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType, raw_connect::ProxyDigest,
+    UniqueIDType, http::ServerSession, raw_connect::ProxyDigest,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// A session of nothing.
+pub(crate) fn session() -> Box<ServerSession> {
+    Box::new(ServerSession::new_http1(Box::new(Nothing)))
+}
+
 /// Ended before it began.
 #[derive(Debug)]
-pub(super) struct Nothing;
+pub(crate) struct Nothing;
 
 impl AsyncRead for Nothing {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<Result<()>> {
