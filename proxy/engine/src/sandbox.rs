@@ -223,6 +223,11 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         self.used
     }
 
+    /// CPU time that was granted to the last call.
+    pub fn last_budget(&self) -> Duration {
+        self.store.data().budget.granted
+    }
+
     /// When the last call began, and when it ended; `None` before the first one, and when it was forgotten.
     #[inline]
     pub fn last_call(&self) -> Option<(Moment, Moment)> {

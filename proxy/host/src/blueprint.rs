@@ -12,7 +12,7 @@ use sluice_abi::LogLevel;
 use sluice_engine::{Crash, Engine, Limits};
 
 use crate::{
-    Cap, CrashReport, LastError, LoadError, LogLine, Phase, SlowReport, Token,
+    Cap, CrashReport, LastError, LoadError, LogLine, Outcome, Phase, SlowReport, Token,
     caps::{Bound, Full},
     filter::Identity,
     health::Health,
@@ -54,8 +54,8 @@ impl Slow {
 impl Blueprint {
     /// Counts one call, and tells of it when it was slow.
     #[inline]
-    pub(crate) fn ran(&self, phase: Phase, used: Duration, budget: Duration) {
-        self.meter.ran(phase, used, || self.services.outside.monotonic());
+    pub(crate) fn ran(&self, phase: Phase, used: Duration, outcome: Outcome, budget: Duration) {
+        self.meter.ran(phase, used, outcome, || self.services.outside.monotonic());
         if used > self.slow.above {
             self.tell_slow(phase, used, budget);
         }

@@ -198,7 +198,7 @@ impl Guest {
         let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
         let budget = budget.min(self.blueprint.cpu_per_call);
         let result = self.sandbox.call(callback, params, budget);
-        self.count(result.is_err(), budget);
+        self.ended(result.is_err());
         Some(result)
     }
 
@@ -211,15 +211,12 @@ impl Guest {
         let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
         let budget = self.blueprint.cpu_per_call;
         let result = self.sandbox.call_next(callback, params, budget);
-        self.count(result.is_err(), budget);
+        self.ended(result.is_err());
         Some(result)
     }
 
-    // Not one for each type of call: see `Sandbox`.
-    #[inline(never)]
-    fn count(&mut self, crashed: bool, budget: Duration) {
+    fn ended(&self, crashed: bool) {
         let phase = self.sandbox.data().phase;
-        self.blueprint.ran(phase, self.sandbox.last_used(), budget);
         if crashed {
             self.came_to(phase, Outcome::Failed);
         } else if phase.direction().is_none() {
@@ -228,10 +225,11 @@ impl Guest {
         }
     }
 
-    /// Counts what a callback came to.
-    #[inline]
+    /// Counts the last callback: what it took, and what it came to.
+    // Not one for each type of call: see `Sandbox`.
+    #[inline(never)]
     pub(crate) fn came_to(&self, phase: Phase, outcome: Outcome) {
-        self.blueprint.meter.came_to(phase, outcome);
+        self.blueprint.ran(phase, self.sandbox.last_used(), outcome, self.sandbox.last_budget());
     }
 
     /// CPU time of the last callback; 0 when the guest has none of that kind.

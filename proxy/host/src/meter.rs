@@ -82,25 +82,23 @@ impl Meter {
         self.add(1, |part| Some(&part.exchanges));
     }
 
-    /// One callback took this CPU time.
+    /// One callback took this CPU time and came to this.
     #[inline]
-    pub(crate) fn ran(&self, phase: Phase, used: Duration, now: impl FnOnce() -> Duration) {
+    pub(crate) fn ran(&self, phase: Phase, used: Duration, outcome: Outcome, now: impl FnOnce() -> Duration) {
         let Some((part, alone)) = self.part() else { return };
         let Some(counts) = part.phases.get(phase as usize) else { return };
-        let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        // In 64 bits, which are good for 500 years and cost a third.
+        let nanos = used.as_secs().saturating_mul(1_000_000_000).saturating_add(used.subsec_nanos().into());
         add(&counts.nanos, nanos, alone);
         if let Some(bucket) = counts.buckets.get(bucket(nanos)) {
             add(bucket, 1, alone);
         }
+        if let Some(count) = counts.outcomes.get(outcome as usize) {
+            add(count, 1, alone);
+        }
         if let Some(share) = &self.share {
             share.spend(now(), nanos);
         }
-    }
-
-    /// This is what a callback came to.
-    #[inline]
-    pub(crate) fn came_to(&self, phase: Phase, outcome: Outcome) {
-        self.add(1, |part| part.phases.get(phase as usize)?.outcomes.get(outcome as usize));
     }
 
     /// A guest begins to live.
@@ -123,10 +121,15 @@ impl Meter {
         self.parts.iter().map(|part| part.exchanges.load(Relaxed)).sum()
     }
 
+    /// Guests that live.
+    pub(crate) fn guests(&self) -> u64 {
+        // Wrapping, as one may end on another thread than it began on.
+        self.parts.iter().map(|part| part.guests.load(Relaxed)).fold(0, u64::wrapping_add)
+    }
+
     /// All counts, as they are now.
     pub(crate) fn usage(&self) -> Usage {
-        // Wrapping, as a guest may end on another thread than it began on.
-        let sum = |of: &dyn Fn(&Part) -> u64| self.parts.iter().map(of).fold(0, u64::wrapping_add);
+        let sum = |of: &dyn Fn(&Part) -> u64| self.parts.iter().map(of).sum();
         let phases = Phase::ALL.into_iter().enumerate().map(|(at, phase)| {
             let counts = |part: &Part, of: &dyn Fn(&Counts) -> u64| part.phases.get(at).map_or(0, of);
             let nanos = sum(&|part| counts(part, &|c| c.nanos.load(Relaxed)));
@@ -149,7 +152,7 @@ impl Meter {
                 .map(|(at, token)| (token, sum(&|part| part.crashes.get(at).map_or(0, |n| n.load(Relaxed)))))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
-            guests: sum(&|part| part.guests.load(Relaxed)),
+            guests: self.guests(),
             memory: self.memory.used(),
         }
     }
@@ -188,8 +191,8 @@ mod tests {
             for _ in 0..40 {
                 scope.spawn(|| {
                     meter.exchange();
-                    meter.ran(Phase::RequestHeaders, Duration::from_micros(3), || Duration::ZERO);
-                    meter.came_to(Phase::RequestHeaders, Outcome::Paused);
+                    let used = Duration::from_micros(3);
+                    meter.ran(Phase::RequestHeaders, used, Outcome::Paused, || Duration::ZERO);
                     meter.crashed(Token::Trap);
                 });
             }

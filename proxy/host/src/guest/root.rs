@@ -119,6 +119,8 @@ impl Guest {
     pub(crate) fn end_roots(&mut self) -> Result<(), (Phase, Box<Crash>)> {
         let roots: Vec<u32> = self.sandbox.data().roots.iter().map(|root| root.id).collect();
         for id in roots {
+            // Its last callback may have been long ago.
+            self.sandbox.forget_last();
             if self.done(id)? {
                 self.forget(id)?;
             } else if let Some(root) = self.sandbox.data_mut().roots.iter_mut().find(|root| root.id == id) {

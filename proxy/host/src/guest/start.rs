@@ -143,9 +143,8 @@ impl Guest {
     fn started<R>(&mut self, phase: Phase, result: Result<R, Box<Crash>>, left: &mut Duration) -> Result<R, LoadError> {
         wasi::flush(self.sandbox.data_mut());
         let used = self.sandbox.last_used();
-        self.blueprint.ran(phase, used, *left);
         let outcome = if result.is_ok() { Outcome::Continued } else { Outcome::Failed };
-        self.blueprint.meter.came_to(phase, outcome);
+        self.came_to(phase, outcome);
         *left = left.saturating_sub(used);
         result.map_err(|crash| crashed(&mut self.sandbox, phase, crash))
     }

@@ -189,8 +189,7 @@ mod tests {
         };
         let count = |meter: &Meter| {
             meter.exchange();
-            meter.ran(Phase::Log, Duration::from_micros(2), || Duration::ZERO);
-            meter.came_to(Phase::Log, Outcome::Continued);
+            meter.ran(Phase::Log, Duration::from_micros(2), Outcome::Continued, || Duration::ZERO);
             meter.crashed(Token::Trap);
         };
         let mut old = version();
