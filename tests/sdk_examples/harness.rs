@@ -33,8 +33,10 @@ pub fn calling(module: &str, name: &str, callee: SocketAddr, upstream: Option<So
 
 /// Examples on a route that no request takes: they live by ticks and queues alone, as Envoy's Wasm services do.
 pub fn without_traffic(modules: &[(&str, &str, &str)], more: &str) -> String {
-    let yaml = chain_yaml(modules, None, more);
-    yaml.replace("routes: [{ ", "routes: [{ upstream: up }, { match: { host: nobody.example }, ")
+    let names: Vec<&str> = modules.iter().map(|(name, ..)| *name).collect();
+    let names = names.join(", ");
+    let yaml = chain_yaml(modules, None, &format!("services: [{names}]\n{more}"));
+    yaml.replace(&format!("filters: [{names}], "), "")
 }
 
 /// Waits until `/metrics` has this line.

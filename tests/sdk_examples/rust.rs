@@ -69,20 +69,11 @@ fn http_auth_random_asks_and_obeys() {
 #[test]
 fn hello_world_tells_a_lucky_number_at_each_tick() {
     let module = example("rust-hello_world");
-    let mut proxy = Proxy::start(&without_traffic(&[("hello", &module, "")], "server: { workers: 1 }\n"));
-    // It has no context for requests, so it must not be where some pass.
+    let mut proxy = Proxy::start(&without_traffic(&[("hello", &module, "")], "server: { workers: 2 }\n"));
+    // It has no context for requests, and meets none.
     assert_eq!(proxy.client().request("GET /", &[], "").status(), 200);
     proxy.wait_for("Hello, World!");
     let log = proxy.wait_count("your lucky number is ", 2);
+    assert_eq!(log.matches("Hello, World!").count(), 1, "it starts once, however many workers there are");
     assert!(log.contains("It's 20") && log.contains(" UTC, your lucky number is"), "{log}");
-}
-
-/// Envoy runs it as a service of its own, without traffic. Once `services` does, `hello_world` and the receiver of
-/// `shared_queue` belong there.
-#[test]
-fn hello_world_as_a_service_is_not_run_yet_and_that_is_said() {
-    let module = example("rust-hello_world");
-    let yaml = chain_yaml(&[("hello", &module, "")], None, "services: [hello]\n").replace("filters: [hello], ", "");
-    let proxy = Proxy::start(&yaml);
-    assert!(proxy.log().contains("`services` is read, but this version runs no filters without traffic yet"));
 }

@@ -35,6 +35,7 @@ mod otlp;
 mod peers;
 mod process;
 mod routing;
+mod services;
 mod swap;
 mod tcp;
 mod tls;

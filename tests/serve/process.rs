@@ -100,10 +100,3 @@ fn the_access_log_can_be_a_file_for_people_or_off() {
     silent.wait();
     assert_eq!(fs::read_to_string(silent.dir.path().join("access.log")).unwrap(), "");
 }
-
-#[test]
-fn what_this_version_does_not_do_yet_is_said_at_the_start() {
-    let yaml = chain_yaml(&[("t", &fixture("tag"), "config: t")], None, "services: [t]\n");
-    let proxy = Proxy::start(&yaml);
-    assert!(proxy.log().contains("`services` is read, but"), "{}", proxy.log());
-}

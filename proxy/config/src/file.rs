@@ -34,7 +34,7 @@ section! {
         upstreams: Map<Name, Upstream>,
         /// Routes; the most specific match wins, whatever the order.
         routes: List<Route>,
-        /// Names of filters that run without traffic (ticks, queues), once in the process.
+        /// Names of filters that run without traffic (ticks, queues, callouts), once in the process; no route can have them.
         services: List<FilterRef>,
         /// The admin listener; off when absent.
         admin: Option<Admin>,
@@ -77,6 +77,9 @@ pub(crate) fn parse(source: crate::Source<'_>, world: &dyn World) -> Result<Plan
     expand(&mut root, &mut cx);
     cx.filters = Names::of(root.get("filters"));
     cx.upstreams = Names::of(root.get("upstreams"));
+    if let Some(Kind::List(services)) = root.get("services").map(|node| &node.kind) {
+        cx.services = services.iter().filter_map(|node| cx.filters.position(node.text()?)).collect();
+    }
     let plan = File::read(&root, &mut cx).and_then(|file| file.plan(&mut cx));
     match plan {
         Some(plan) if cx.errors.is_empty() => Ok(Plan { origins: Origins::of(&root, source.name), ..plan }),

@@ -25,6 +25,8 @@ pub(crate) struct Cx<'a> {
     /// so that an error inside a filter does not make its uses look wrong as well.
     pub(crate) filters: Names,
     pub(crate) upstreams: Names,
+    /// Filters that run without traffic, known as early.
+    pub(crate) services: HashSet<usize>,
     /// What must stand once in a file: kind, canonical text and the place of the first.
     seen: HashMap<(&'static str, String), Position>,
     /// Files whose content became part of the plan.
@@ -75,6 +77,7 @@ impl<'a> Cx<'a> {
             errors,
             filters: Names::default(),
             upstreams: Names::default(),
+            services: HashSet::new(),
             seen: HashMap::new(),
             secret_files: Vec::new(),
             secret_bytes: 0,

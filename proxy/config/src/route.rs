@@ -174,7 +174,7 @@ impl Shape for Use {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
             let FilterRef(filter) = FilterRef::read(node, cx)?;
-            return Some(Self(plan::UseFilter { filter, config: None }));
+            return Self::of(filter, None, node, cx);
         };
         // `{ auth: {…} }` and `auth: {…}` are what one writes before having read the reference.
         if let [entry] = entries.as_slice()
@@ -185,7 +185,18 @@ impl Shape for Use {
             return cx.error(entry.at, "a filter is named by `use`", format!("write `{{ use: {name}, config: … }}`"));
         }
         let parts = UseParts::read(node, cx)?;
-        Some(Self(plan::UseFilter { filter: parts.r#use.0, config: parts.config.map(|config| config.0) }))
+        Self::of(parts.r#use.0, parts.config.map(|config| config.0), node, cx)
+    }
+}
+
+impl Use {
+    fn of(filter: usize, config: Option<String>, node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if cx.services.contains(&filter) {
+            let help = "declare it once more under another name, with the same `source`, and the same `vm_id` where \
+                        both share data";
+            return cx.error(node.at, "this filter is in `services`: it runs once, and meets no traffic", help);
+        }
+        Some(Self(plan::UseFilter { filter, config }))
     }
 }
 

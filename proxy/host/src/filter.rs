@@ -283,6 +283,11 @@ impl Filter {
         (self.blueprint.cpu_per_call, self.cpu_per_request)
     }
 
+    /// How many of its guests live.
+    pub fn guests(&self) -> u64 {
+        self.blueprint.meter.guests()
+    }
+
     /// Whether it is out of service after too many crashes.
     pub fn is_quarantined(&self) -> bool {
         self.blueprint.health.is_out()
@@ -302,6 +307,11 @@ impl Filter {
     /// more. Guests that requests have of their own end with those.
     pub fn cut_off(&self) {
         self.pool.cut_off();
+    }
+
+    /// Ends it before its last holder is gone, as dropping it does: its roots are told and may take their time.
+    pub fn end(&self) {
+        self.pool.end();
     }
 
     /// Number of root contexts, one for each configuration.

@@ -147,7 +147,9 @@ impl Place {
     pub(crate) fn end(self: &Arc<Self>, patience: Duration) {
         let number = {
             let mut inner = self.inner.lock();
-            inner.over = true;
+            if std::mem::replace(&mut inner.over, true) {
+                return;
+            }
             inner.number
         };
         let Some(mut entered) = self.enter(number) else { return };

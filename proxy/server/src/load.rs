@@ -135,13 +135,9 @@ pub(crate) fn plan(file: &Path, files: &Files) -> Result<Plan, RunError> {
     parse(Source { text: &text, name: &name, dir }, files).map_err(RunError::Config)
 }
 
-/// What the file asks for and this version does not do; said at every start, so that nothing is ignored in silence.
+/// What somebody should know of a file that is right; said at every start.
 pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut warn = |text: &str| warnings.push(text.to_owned());
-    if !plan.services.is_empty() {
-        warn("`services` is read, but this version runs no filters without traffic yet");
-    }
     for upstream in &plan.upstreams {
         if let plan::UpstreamKind::Servers(servers) = &upstream.kind
             && servers.tls.as_ref().is_some_and(|tls| !tls.verify)

@@ -224,6 +224,11 @@ impl Reloader {
             let generation = self.serving.site.generation;
             return Ok(Swapped { generation, filters: BTreeMap::new(), total_ms: 0.0 });
         }
+        if off && version.service {
+            return Err(Refusal::Guards(format!(
+                "filter `{name}` is a service: no request meets it; take it out of `services` to end it"
+            )));
+        }
         if off && !force && version.recipe.settings.on_error == OnError::FailClosed {
             return Err(Refusal::Guards(format!(
                 "filter `{name}` is `on_error: fail_closed`: what it keeps away passes while it is disabled; \
@@ -268,7 +273,7 @@ impl Reloader {
         let filters = changes(&before.versions, &self.serving.versions);
         let brought_back = matches!(cause, Cause::Rollback { .. } | Cause::Crashes { .. });
         for version in &before.versions {
-            if !self.serving.versions.iter().any(|v| Arc::ptr_eq(v, version)) {
+            if !serves(&self.serving, version) {
                 self.history.retire(version, reload.keep);
             }
         }
@@ -276,6 +281,9 @@ impl Reloader {
         self.certificates.exchange(&self.serving.plan, &self.serving.keys);
         self.live.swap(self.serving.site.clone());
         self.status.view.store(view);
+        // No request in flight needs it, and it is to run once.
+        let service = |version: &&Arc<Version>| version.service && !serves(&self.serving, version);
+        before.versions.iter().filter(service).for_each(|version| version.filter.end());
         for version in &self.serving.versions {
             let replaces = before.versions.iter().any(|v| v.name() == version.name() && !Arc::ptr_eq(v, version));
             if replaces && !brought_back && reload.rollback.crashes > 0 {
@@ -353,6 +361,10 @@ impl Reloader {
             tracing::warn!("`{key}` changed in the file: that needs a restart; everything else is taken over now");
         }
     }
+}
+
+fn serves(generation: &Generation, version: &Arc<Version>) -> bool {
+    generation.versions.iter().any(|v| Arc::ptr_eq(v, version))
 }
 
 fn tell(answer: Option<oneshot::Sender<Answer>>, came: Answer) {

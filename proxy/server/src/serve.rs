@@ -297,17 +297,16 @@ impl ShutdownSignalWatch for Signals {
         tracing::info!(in_flight = in_flight(), "stopping: no new connections, requests in flight may finish");
         self.status.leave.end();
         if !self.status.stopping.swap(true, Ordering::SeqCst) {
-            let (grace, exports) = (self.grace, self.exports.clone());
-            let logging = self.status.logging.clone();
+            let (grace, exports, status) = (self.grace, self.exports.clone(), self.status.clone());
             // Pingora would sleep through the whole grace period even when nothing is left to wait for.
-            let drain = move || drain(grace, &exports, &logging);
+            let drain = move || drain(grace, &exports, &status);
             let _ = thread::Builder::new().name("sluice-drain".into()).spawn(drain);
         }
         ShutdownSignal::GracefulTerminate
     }
 }
 
-fn drain(grace: Duration, exports: &Exports, logging: &Logging) {
+fn drain(grace: Duration, exports: &Exports, status: &Status) {
     let began = Instant::now();
     // A moment for connections that were accepted just now to become requests.
     thread::sleep(Duration::from_millis(100));
@@ -317,9 +316,16 @@ fn drain(grace: Duration, exports: &Exports, logging: &Logging) {
     let left = in_flight();
     if left > 0 {
         tracing::warn!(left, "the grace period is over; the requests that are left are cut");
+    } else {
+        // No request meets the filters any more: each is told that it is over, and one that asks for time has it.
+        let view = status.view.load();
+        view.filters.iter().for_each(|shown| shown.filter.end());
+        while view.filters.iter().any(|shown| shown.filter.guests() > 0) && began.elapsed() < grace {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
     exports.end();
     tracing::info!("stopped");
-    logging.flush();
+    status.logging.flush();
     std::process::exit(0);
 }

@@ -72,6 +72,7 @@ filters:
     limits: { cpu_per_call: 10ms, cpu_per_request: 50ms, cpu_start: 1s, memory: 64MiB, body_buffer: 1MiB }
     capabilities: { callouts: [auth], hostcalls: default, wasi: all, foreign: [] }
   auth: { source: { build: auth }, vm_id: shared }
+  clock: { source: { build: clock } }
 upstreams:
   app: { endpoints: [\"127.0.0.1:9000\"], balance: round_robin, timeouts: { connect: 1s, read: 30s } }
   auth: { endpoints: [\"[::1]:9000\", { address: \"Auth.Local:1\", weight: 3 }], tls: { sni: a.b, ca: ca.pem }, http: h2 }
@@ -83,7 +84,7 @@ routes:
     upstream: app
   - match: { host: \"*.Example.com\", path_regex: '/a[0-9]+$', methods: [GET], headers: { X-A: 1, x-b: \"*\" } }
     respond: { status: 404, headers: { x: y }, body: gone }
-services: [auth]
+services: [clock]
 admin: { address: 127.0.0.1:9901 }
 telemetry: { log: { level: info, format: human }, otlp: { endpoint: \"http://127.0.0.1:4317\", protocol: grpc }, sampling: 0.25, access_log: { path: access.log, format: human } }
 reload: { watch: true, debounce: 100ms, drain: 30s }
@@ -115,7 +116,7 @@ reload: { watch: true, debounce: 100ms, drain: 30s }
     assert_eq!(second.name, "GET *.example.com~/a[0-9]+$ x-a=1 x-b=*");
     let Action::Respond(answer) = &second.action else { panic!("{plan:?}") };
     assert_eq!((answer.status, answer.body.as_str()), (404, "gone"));
-    assert_eq!(plan.services, [1]);
+    assert_eq!(plan.services, [2]);
     assert_eq!(plan.telemetry.access_log.unwrap().path, Some("/etc/sluice/access.log".into()));
     assert_eq!(plan.telemetry.sampling, Some(Sampling { ratio: 0.25, per_second: None, errors: true }));
 }

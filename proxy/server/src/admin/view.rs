@@ -53,6 +53,8 @@ pub(crate) struct FilterView {
     pinned: bool,
     /// Somebody took it out of every chain.
     pub(crate) disabled: bool,
+    /// It runs once in the process, without traffic.
+    service: bool,
     /// Versions that can be brought back, the last one first.
     earlier: Vec<String>,
     limits: Value,
@@ -103,6 +105,7 @@ impl FilterView {
             start_ms: millis(version.starting),
             pinned: wishes.pins.holds(version.name()),
             disabled: wishes.disabled.holds(version.name()),
+            service: version.service,
             earlier: others.map(|recipe| format!("sha256:{}", recipe.digest)).collect(),
             limits: config::limits(&settings.limits),
             capabilities: config::capabilities(&settings.capabilities),

@@ -61,7 +61,8 @@ fn row(filter: &Value) -> [String; 7] {
     let cpu = each("phases").filter_map(|phase| phase["cpu_ms"].as_f64()).fold(0.0, |sum, ms| sum + ms);
     let traps: u64 = each("traps").filter_map(|count| count.as_u64()).sum();
     let is = |key: &str| filter[key].as_bool().unwrap_or(false);
-    let states = [("disabled", "disabled"), ("quarantined", "quarantined"), ("pinned", "brought back")];
+    let states =
+        [("service", "service"), ("disabled", "disabled"), ("quarantined", "quarantined"), ("pinned", "brought back")];
     let states: Vec<_> = states.into_iter().filter(|(key, _)| is(key)).map(|(_, word)| word).collect();
     let digest = text("digest");
     [

@@ -33,6 +33,8 @@ pub(crate) struct Version {
     /// The configurations it is used with, each once: one root context for each.
     configs: Vec<String>,
     code: Code,
+    /// It runs once in the process, without traffic.
+    pub(crate) service: bool,
     pub(crate) filter: Arc<Filter>,
     /// Time to compile it, and to start and configure its guests.
     pub(crate) compiling: Duration,
@@ -98,17 +100,26 @@ impl Version {
         spec::spec(settings, self.code.clone(), vec![settings.config.clone()])
     }
 
-    fn serves(&self, recipe: &Recipe, configs: &[String]) -> bool {
+    fn serves(&self, wanted: &Wanted) -> bool {
         let all = |of: &[String]| of.iter().cloned().collect::<HashSet<_>>();
-        self.recipe.makes_the_same(recipe) && all(&self.configs) == all(configs)
+        self.recipe.makes_the_same(&wanted.recipe)
+            && all(&self.configs) == all(&wanted.configs)
+            && self.service == wanted.service
     }
+}
+
+/// What a version is to be.
+struct Wanted {
+    recipe: Recipe,
+    configs: Vec<String>,
+    service: bool,
 }
 
 /// What versions are built with.
 pub(crate) struct Builder<'a> {
     pub(crate) host: &'a Host,
     pub(crate) file: &'a Path,
-    /// Guests of each filter.
+    /// Guests of each filter that meets traffic.
     pub(crate) shards: usize,
 }
 
@@ -125,25 +136,32 @@ impl Builder<'_> {
         let wanted: Vec<_> = recipes
             .into_iter()
             .zip(uses)
-            .map(|(recipe, uses)| recipe.map(|recipe| (configs(&uses, &recipe.settings.config), recipe)))
+            .enumerate()
+            .map(|(index, (recipe, uses))| {
+                let recipe = recipe?;
+                let configs = configs(&uses, &recipe.settings.config);
+                Ok(Wanted { recipe, configs, service: plan.services.contains(&index) })
+            })
             .collect();
-        let kept = |recipe: &Recipe, configs: &[String]| before.iter().find(|v| v.serves(recipe, configs)).cloned();
-        let codes = self.codes(wanted.iter().flatten().filter(|(c, r)| kept(r, c).is_none()).map(|w| &w.1), before);
+        let kept = |wanted: &Wanted| before.iter().find(|v| v.serves(wanted)).cloned();
+        let codes = self.codes(wanted.iter().flatten().filter(|w| kept(w).is_none()).map(|w| &w.recipe), before);
         crew::each(&wanted, |wanted| {
-            let (configs, recipe) = wanted.as_ref().map_err(Clone::clone)?;
-            if let Some(version) = kept(recipe, configs) {
+            let wanted = wanted.as_ref().map_err(FilterProblem::clone)?;
+            if let Some(version) = kept(wanted) {
                 return Ok(version);
             }
+            let Wanted { recipe, configs, service } = wanted;
             let fail = |message: String| problem(&recipe.settings, self.file, message);
             let code = codes.iter().find(|(key, ..)| *key == recipe.key());
             let (_, code, compiling) = code.ok_or_else(|| fail("was not compiled".to_owned()))?;
             let code = code.clone().map_err(fail)?;
             let began = Instant::now();
             let spec = spec::spec(&recipe.settings, code.clone(), configs.clone());
-            let filter = self.host.load(&spec, self.shards).map_err(|e| fail(e.to_string()))?;
+            let shards = if *service { 1 } else { self.shards };
+            let filter = self.host.load(&spec, shards).map_err(|e| fail(e.to_string()))?;
             let (compiling, starting) = (*compiling, began.elapsed());
-            let (recipe, configs) = (recipe.clone(), configs.clone());
-            Ok(Arc::new(Version { recipe, configs, code, filter, compiling, starting }))
+            let (recipe, configs, service) = (recipe.clone(), configs.clone(), *service);
+            Ok(Arc::new(Version { recipe, configs, code, service, filter, compiling, starting }))
         })
     }
 
