@@ -31,6 +31,7 @@ mod large;
 mod local;
 mod logs;
 mod misbehave;
+mod new;
 mod otlp;
 mod peers;
 mod process;

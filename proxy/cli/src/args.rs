@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// The whole command line.
@@ -12,6 +12,7 @@ use clap_complete::Shell;
     version,
     about = "A reverse proxy whose middleware is WebAssembly",
     after_help = "Examples:
+  sluice new my-filter                     begin a filter
   sluice check -c conf/quickstart.yaml     find every mistake before it serves
   sluice run -c conf/quickstart.yaml       serve; Ctrl-C drains and ends
   sluice inspect hello.wasm                what a filter needs and sees
@@ -27,6 +28,24 @@ pub(crate) struct Cli {
 /// One command.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Begin a filter: a folder with its source, a configuration that serves it and the probes that it has to pass
+    #[command(after_help = "Examples:
+  sluice new my-filter
+  sluice new my-filter --lang go --into filters/my-filter
+
+It prints the commands that build it and serve it. Nothing that is there is overwritten.")]
+    New {
+        /// What it is called: a small letter, then small letters, digits, `-` and `_`
+        #[arg(value_parser = filter_name)]
+        name: String,
+        /// What it is written in
+        #[arg(long, value_enum, default_value_t = Language::Rust)]
+        lang: Language,
+        /// Its folder [default: its name]
+        #[arg(long, value_name = "FOLDER")]
+        into: Option<PathBuf>,
+    },
+
     /// Serve a configuration until the process is told to stop
     #[command(after_help = "Examples:
   sluice run -c sluice.yaml
@@ -184,6 +203,26 @@ With this first line in a configuration, editors complete and check it:
         /// The shell
         shell: Shell,
     },
+}
+
+/// What filters are written in.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Language {
+    /// On the official SDK `proxy-wasm`
+    Rust,
+    /// On the official SDK, with plain Go 1.24 or later
+    Go,
+}
+
+/// Most letters of a name: it becomes that of files.
+const MOST: usize = 64;
+
+fn filter_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    if text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(plain) && text.len() <= MOST {
+        return Ok(text.to_owned());
+    }
+    Err(format!("a small letter, then small letters, digits, `-` and `_`, {MOST} at most"))
 }
 
 /// Which configuration.

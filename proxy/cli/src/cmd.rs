@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod completions;
 mod inspect;
+mod new;
 mod run;
 mod schema;
 
@@ -21,6 +22,7 @@ use crate::{args::Command, explain::Failure};
 pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(config) => run::run(&config.config),
+        Command::New { name, lang, into } => new::run(&name, lang, into.as_deref()),
         Command::Check { config, output } => check::run(&config.config, output.json),
         Command::Inspect { file, policy, output } => inspect::run(&file, policy, output.json),
         Command::Build { precompile: _, config, into, key } => build::run(&config.config, &into, key.as_deref()),

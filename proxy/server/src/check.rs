@@ -27,6 +27,8 @@ pub struct CheckReport {
     pub listeners: Vec<String>,
     /// How many upstreams.
     pub upstreams: usize,
+    /// How many files of probes.
+    pub probes: usize,
     /// What is not wrong and yet worth knowing.
     pub warnings: Vec<String>,
     /// What is wrong beside the filters.
@@ -118,6 +120,7 @@ pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
         routes: plan.routes.len(),
         listeners: plan.listeners.iter().map(|l| l.address.to_string()).collect(),
         upstreams: plan.upstreams.len(),
+        probes: plan.reload.probe.len(),
         warnings: load::warnings(&plan),
         problems,
     })

@@ -42,8 +42,11 @@ fn text(config: &Path, report: &CheckReport) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(out, "filter {:width$}  {outcome}", filter.name);
     }
-    let counts =
-        [count(report.routes, "route"), count(report.upstreams, "upstream"), count(report.filters.len(), "filter")];
+    let mut counts =
+        vec![count(report.routes, "route"), count(report.upstreams, "upstream"), count(report.filters.len(), "filter")];
+    if report.probes > 0 {
+        counts.push(format!("probes of {}", count(report.probes, "file")));
+    }
     let verdict = if report.ok() { "is good" } else { "would not be served" };
     let _ = writeln!(out, "{} {verdict}: {} on {}", config.display(), counts.join(", "), report.listeners.join(", "));
     out
@@ -85,6 +88,7 @@ fn found(config: &Path, report: &CheckReport) -> Value {
         "filters": filters,
         "routes": report.routes,
         "upstreams": report.upstreams,
+        "probes": report.probes,
         "listeners": report.listeners,
     })
 }
