@@ -87,7 +87,7 @@ impl Meter {
     pub(crate) fn ran(&self, phase: Phase, used: Duration, outcome: Outcome, now: impl FnOnce() -> Duration) {
         let Some((part, alone)) = self.part() else { return };
         let Some(counts) = part.phases.get(phase as usize) else { return };
-        // In 64 bits, which are good for 500 years and cost a third.
+        // In 64 bits, which are good for 500 years: `as_nanos` counts in 128.
         let nanos = used.as_secs().saturating_mul(1_000_000_000).saturating_add(used.subsec_nanos().into());
         add(&counts.nanos, nanos, alone);
         if let Some(bucket) = counts.buckets.get(bucket(nanos)) {
