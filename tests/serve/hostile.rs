@@ -135,6 +135,25 @@ fn a_trap_costs_its_own_request_and_the_guest_comes_back() {
     }
 }
 
+/// Frames of the first trap, from the guest's panic outward.
+fn frames(isolation: &str) -> Vec<String> {
+    let more = format!("isolation: {isolation}");
+    let proxy = Proxy::chain(&[("t", &fixture("trap"), &more)], None);
+    assert_eq!(proxy.client().request("GET /", &["x-trap: request_headers"], "").status(), 503);
+    let log = proxy.logged("    at ");
+    // The line's fields stand behind the outermost frame.
+    let frames = log.lines().filter_map(|line| line.strip_prefix("    at "));
+    frames.map(|frame| frame.split(" filter=").next().unwrap_or(frame).to_owned()).collect()
+}
+
+/// A guest from a snapshot is entered through a function that is not its own, which is nobody's business.
+#[test]
+fn a_backtrace_is_the_same_in_both_isolations() {
+    let (shared, request) = (frames("shared"), frames("request"));
+    assert!(shared.last().is_some_and(|outermost| outermost.ends_with("!proxy_on_request_headers")), "{shared:?}");
+    assert_eq!(shared, request);
+}
+
 #[test]
 fn loops_bombs_and_recursion_are_stopped_and_named() {
     let trap = fixture("trap");

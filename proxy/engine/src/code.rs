@@ -8,8 +8,9 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    CacheError, Engine, Facts, HAS_COMPILER, Sandbox,
+    CacheError, Engine, Facts, Gate, HAS_COMPILER, Sandbox,
     cache::Form,
+    gate::with_gate,
     snapshot::{NoSnapshot, Original},
 };
 
@@ -98,6 +99,7 @@ pub struct Code {
     module: wasmtime::Module,
     digest: Digest,
     original: Result<Original, NoSnapshot>,
+    gate: Option<Gate>,
     cached: bool,
     trouble: Vec<CacheError>,
 }
@@ -111,12 +113,12 @@ impl Code {
         let (digest, original) = (Digest::of(bytes), Err(NoSnapshot::new(&"it was not compiled for that")));
         let (known, mut trouble) = known(engine, digest, Form::Plain);
         if let Some(module) = known {
-            return Ok(Self { module, digest, original, cached: true, trouble });
+            return Ok(Self { module, digest, original, gate: None, cached: true, trouble });
         }
         Facts::read(bytes)?;
         let module = module(engine, bytes)?;
         trouble.extend(keep(engine, digest, Form::Plain, &module));
-        Ok(Self { module, digest, original, cached: false, trouble })
+        Ok(Self { module, digest, original, gate: None, cached: false, trouble })
     }
 
     /// As [`Code::compile`], for guests that are to be made into modules by [`Code::snapshot`], where that can be done.
@@ -132,7 +134,7 @@ impl Code {
         // It was rewritten once already, so it can be.
         let (known, mut trouble) = known(engine, digest, Form::Recording);
         if let Some(module) = known {
-            return Ok(Self { module, digest, original: Ok(Original::new(bytes)), cached: true, trouble });
+            return Ok(Self { module, digest, original: Ok(Original::new(bytes)), gate: None, cached: true, trouble });
         }
         Facts::read(bytes)?;
         let (original, recording) = match guarded(|| Original::record(bytes)) {
@@ -141,11 +143,11 @@ impl Code {
         };
         let module = module(engine, &recording)?;
         trouble.extend(keep(engine, digest, Form::Recording, &module));
-        Ok(Self { module, digest, original: Ok(original), cached: false, trouble })
+        Ok(Self { module, digest, original: Ok(original), gate: None, cached: false, trouble })
     }
 
     /// Compiles what a guest of this code is now: its instances begin where the guest stands, with its memory and its
-    /// globals. Takes as long as compiling the module did.
+    /// globals. It has a [`Gate`]. Takes as long as compiling the module did.
     ///
     /// # Errors
     /// [`NoSnapshot`] when the module changes its tables, or the guest is not one of this code.
@@ -153,9 +155,13 @@ impl Code {
         let original = self.original.as_ref().map_err(Clone::clone)?;
         let instance = guest.instance().ok_or_else(|| NoSnapshot::new(&"there is no guest"))?;
         let bytes = guarded(|| original.with_state(guest.store(), instance))?;
+        let (bytes, gate) = match guarded(|| with_gate(&bytes))? {
+            Some((bytes, gate)) => (bytes, Some(gate)),
+            None => (bytes, None),
+        };
         let module = module(engine, &bytes).map_err(|e| NoSnapshot::new(&e))?;
         let original = Err(NoSnapshot::new(&"it is a snapshot itself"));
-        Ok(Self { module, digest: self.digest, original, cached: false, trouble: Vec::new() })
+        Ok(Self { module, digest: self.digest, original, gate, cached: false, trouble: Vec::new() })
     }
 
     /// What it was compiled from; that of the original for a snapshot.
@@ -171,6 +177,11 @@ impl Code {
     /// What was wrong with the cache while it was looked for and kept there.
     pub fn cache_trouble(&self) -> &[CacheError] {
         &self.trouble
+    }
+
+    /// What its functions can be called through; only snapshots have it.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
     }
 
     /// The compiled module.

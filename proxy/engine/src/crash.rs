@@ -43,11 +43,14 @@ pub struct GuestExit(pub i32);
 
 impl Crash {
     /// Classifies an error of a guest call.
-    pub(crate) fn from_error(error: &wasmtime::Error, cpu_exceeded: bool, growth_refused: bool) -> Self {
-        let frames = error
-            .downcast_ref::<WasmBacktrace>()
-            .map(|trace| trace.frames().iter().map(frame_name).collect())
-            .unwrap_or_default();
+    pub(crate) fn from_error(
+        error: &wasmtime::Error,
+        cpu_exceeded: bool,
+        growth_refused: bool,
+        hidden: Option<u32>,
+    ) -> Self {
+        let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or_default();
+        let frames = frames.iter().filter(|frame| Some(frame.func_index()) != hidden).map(frame_name).collect();
         let trap = error.downcast_ref::<Trap>();
         let kind = if let Some(exit) = error.downcast_ref::<GuestExit>() {
             CrashKind::Exit(exit.0)

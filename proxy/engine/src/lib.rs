@@ -14,6 +14,7 @@ mod code;
 mod crash;
 mod engine;
 mod facts;
+mod gate;
 mod limits;
 mod sandbox;
 mod snapshot;
@@ -24,6 +25,7 @@ pub use code::{Code, CodeError, Digest, MAX_MODULE_BYTES};
 pub use crash::{Crash, CrashKind, GuestExit};
 pub use engine::{Engine, EngineError, EngineOptions, HAS_COMPILER};
 pub use facts::{Facts, Import, ImportKind};
+pub use gate::{GATE_WORDS, Gate};
 pub use limits::{Limits, MAX_TABLE, MemoryTotal, Refusal};
 /// What the clock that times calls showed: only good for the time between two of them.
 pub use quanta::Instant as Moment;

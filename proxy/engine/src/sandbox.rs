@@ -101,6 +101,8 @@ pub struct Sandbox<T: 'static> {
     instance: Option<Instance>,
     used: Duration,
     clock: Clock,
+    /// A function that is not the guest's own.
+    hidden: Option<u32>,
     /// When the last call began, and when it ended; `None` at the beginning of a series.
     last: Option<(Moment, Moment)>,
 }
@@ -118,7 +120,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             inside.pulse.still_runs();
             Ok(if inside.budget.tick() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
         });
-        Self { store, instance: None, used: Duration::ZERO, clock, last: None }
+        Self { store, instance: None, used: Duration::ZERO, clock, hidden: None, last: None }
     }
 
     /// Creates the instance; a start function runs within `budget`.
@@ -130,6 +132,11 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         let instance = self.guarded(budget, began, |store| pre.instantiate(store))?;
         self.instance = Some(instance);
         Ok(instance)
+    }
+
+    /// Leaves the function of this index, which was added to the module, out of what crashes show.
+    pub fn hide(&mut self, function: u32) {
+        self.hidden = Some(function);
     }
 
     /// Calls a function of the guest within `budget` of thread CPU time.
@@ -211,7 +218,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     fn crashed(&self, budget: Duration, failure: Result<wasmtime::Error, Box<dyn Any + Send>>) -> Box<Crash> {
         let inside = self.store.data();
         let crash = match failure {
-            Ok(error) => Crash::from_error(&error, inside.budget.exceeded, inside.limiter.refused),
+            Ok(error) => Crash::from_error(&error, inside.budget.exceeded, inside.limiter.refused, self.hidden),
             Err(payload) => Crash::host_panic(&*payload),
         };
         Box::new(Crash { budget, used: self.used, memory: inside.limiter.memory, ..crash })

@@ -1,36 +1,57 @@
 //! The guest's exports: expands the one callback table. Found and checked once in the module, resolved in each guest when
 //! it first needs them: a guest that serves one request needs few.
 
-use sluice_engine::Sandbox;
-use wasmtime::{ExternType, FuncType, Module, ModuleExport, TypedFunc, WasmParams, WasmResults};
+use sluice_engine::{Gate, Sandbox};
+use wasmtime::{ExternType, FuncType, Module, ModuleExport, TypedFunc};
 
-use crate::{LoadError, state::State};
+use crate::{
+    LoadError,
+    gate::{Entry, Through, Word, Words},
+    state::State,
+};
 
 /// One callback of a guest.
 pub(crate) struct Callback<P, R> {
     /// Where it is in the module; `None` when the module does not export it.
-    export: Option<ModuleExport>,
+    export: Option<Found>,
     function: Option<TypedFunc<P, R>>,
 }
 
-impl<P: WasmParams, R: WasmResults> Callback<P, R> {
-    fn new(export: Option<ModuleExport>) -> Self {
+/// An export of a module.
+#[derive(Clone, Copy)]
+struct Found {
+    export: ModuleExport,
+    /// Its number behind the module's gate.
+    number: Option<u32>,
+}
+
+impl<P: Words, R: Word> Callback<P, R> {
+    fn new(export: Option<Found>) -> Self {
         Self { export, function: None }
     }
 
-    /// The function in this guest; `None` when it has none.
+    /// The way to the function in this guest, whose gate this is; `None` when it has none.
     #[inline]
-    pub(crate) fn of(&mut self, guest: &mut Sandbox<State>) -> Option<&TypedFunc<P, R>> {
-        if self.function.is_none() && self.export.is_some() {
+    pub(crate) fn of<'a>(
+        &'a mut self,
+        guest: &mut Sandbox<State>,
+        gate: Option<&'a Through>,
+    ) -> Option<Entry<'a, P, R>> {
+        if self.function.is_none()
+            && let Some(found) = self.export
+        {
+            if let (Some(gate), Some(number)) = (gate, found.number) {
+                return Some(Entry::Gate(gate, number));
+            }
             self.resolve(guest);
         }
-        self.function.as_ref()
+        self.function.as_ref().map(Entry::Direct)
     }
 
     #[cold]
     fn resolve(&mut self, guest: &mut Sandbox<State>) {
         // Its type was checked when the module was loaded.
-        self.function = self.export.and_then(|export| guest.function(&export));
+        self.function = self.export.and_then(|found| guest.function(&found.export));
     }
 
     /// Whether the module has it.
@@ -65,17 +86,17 @@ macro_rules! field {
 }
 
 macro_rules! find {
-    ([$a:ident $b:ident [$c:ident]] $r:ident $module:ident $name:ident) => {
-        match find($module, stringify!($name), 2, 1) {
+    ([$a:ident $b:ident [$c:ident]] $r:ident $module:ident $gate:ident $name:ident) => {
+        match find($module, $gate, stringify!($name), 2, 1) {
             Ok(Some(export)) => Grown { two: Callback::new(Some(export)), three: Callback::new(None) },
-            _ => Grown { two: Callback::new(None), three: Callback::new(find($module, stringify!($name), 3, 1)?) },
+            _ => Grown { two: Callback::new(None), three: Callback::new(find($module, $gate, stringify!($name), 3, 1)?) },
         }
     };
-    ([$($p:tt)*] none $module:ident $name:ident) => {
-        Callback::new(find($module, stringify!($name), [$(stringify!($p)),*].len(), 0)?)
+    ([$($p:tt)*] none $module:ident $gate:ident $name:ident) => {
+        Callback::new(find($module, $gate, stringify!($name), [$(stringify!($p)),*].len(), 0)?)
     };
-    ([$($p:tt)*] $r:ident $module:ident $name:ident) => {
-        Callback::new(find($module, stringify!($name), [$(stringify!($p)),*].len(), 1)?)
+    ([$($p:tt)*] $r:ident $module:ident $gate:ident $name:ident) => {
+        Callback::new(find($module, $gate, stringify!($name), [$(stringify!($p)),*].len(), 1)?)
     };
 }
 
@@ -86,12 +107,12 @@ macro_rules! declare {
         pub(crate) struct Callbacks { $(pub(crate) $name: field!([$($param)*] $result),)* }
 
         impl Callbacks {
-            /// Looks every callback up.
+            /// Looks every callback up in a module, which may have a gate.
             ///
             /// # Errors
             /// [`LoadError::CallbackType`] for an export with another type.
-            pub(crate) fn find(module: &Module) -> Result<Self, LoadError> {
-                Ok(Self { $($name: find!([$($param)*] $result module $name),)* })
+            pub(crate) fn find(module: &Module, gate: Option<&Gate>) -> Result<Self, LoadError> {
+                Ok(Self { $($name: find!([$($param)*] $result module gate $name),)* })
             }
 
             /// The headers callback of a request or of a response.
@@ -109,11 +130,18 @@ macro_rules! declare {
 sluice_abi::for_each_callback!(declare);
 
 /// The export of this name, if there is one; `arity` and `results` count words.
-fn find(module: &Module, name: &'static str, arity: usize, results: usize) -> Result<Option<ModuleExport>, LoadError> {
+fn find(
+    module: &Module,
+    gate: Option<&Gate>,
+    name: &'static str,
+    arity: usize,
+    results: usize,
+) -> Result<Option<Found>, LoadError> {
     let Some(ExternType::Func(ty)) = module.get_export(name) else { return Ok(None) };
     let words = ty.params().chain(ty.results()).all(|t| t.is_i32());
     if words && ty.params().len() == arity && ty.results().len() == results {
-        return Ok(module.get_export_index(name));
+        let number = gate.and_then(|gate| gate.number(name));
+        return Ok(module.get_export_index(name).map(|export| Found { export, number }));
     }
     Err(mistyped(name, &ty, arity))
 }

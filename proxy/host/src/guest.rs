@@ -8,13 +8,13 @@ use std::{sync::Arc, time::Duration};
 
 use sluice_abi::PeerType;
 use sluice_engine::{Crash, Moment, Sandbox};
-use wasmtime::{WasmParams, WasmResults};
 
 use crate::{
     Outcome, Phase,
     blueprint::Blueprint,
     callbacks::{Callback, Callbacks},
     errands::Address,
+    gate::{Through, Word, Words},
     state::{Asked, Logged, State, Writable},
     wasi,
 };
@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Guest {
     sandbox: Sandbox<State>,
     callbacks: Callbacks,
+    /// The one function that its callbacks are called through; only guests made from snapshots have it.
+    gate: Option<Through>,
     next_context: u32,
     blueprint: Arc<Blueprint>,
 }
@@ -188,29 +190,29 @@ impl Guest {
 
     /// Calls a callback within the least of this budget and the filter's for one call, and counts what it cost. `None`
     /// when the guest has none.
-    fn run<P: WasmParams, R: WasmResults>(
+    fn run<P: Words, R: Word>(
         &mut self,
         callback: impl FnOnce(&mut Callbacks) -> &mut Callback<P, R>,
         params: P,
         budget: Duration,
     ) -> Option<Result<R, Box<Crash>>> {
         self.sandbox.forget_last();
-        let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
+        let callback = callback(&mut self.callbacks).of(&mut self.sandbox, self.gate.as_ref())?;
         let budget = budget.min(self.blueprint.cpu_per_call);
-        let result = self.sandbox.call(callback, params, budget);
+        let result = callback.call(&mut self.sandbox, params, budget);
         self.ended(result.is_err());
         Some(result)
     }
 
     /// As [`Guest::run`] within the filter's budget for one call, as a call of a series.
-    fn run_next<P: WasmParams, R: WasmResults>(
+    fn run_next<P: Words, R: Word>(
         &mut self,
         callback: impl FnOnce(&mut Callbacks) -> &mut Callback<P, R>,
         params: P,
     ) -> Option<Result<R, Box<Crash>>> {
-        let callback = callback(&mut self.callbacks).of(&mut self.sandbox)?;
+        let callback = callback(&mut self.callbacks).of(&mut self.sandbox, self.gate.as_ref())?;
         let budget = self.blueprint.cpu_per_call;
-        let result = self.sandbox.call_next(callback, params, budget);
+        let result = callback.call_next(&mut self.sandbox, params, budget);
         self.ended(result.is_err());
         Some(result)
     }

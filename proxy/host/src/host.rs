@@ -148,7 +148,7 @@ impl Host {
         identity.account.opened(meter.clone());
         let blueprint = Arc::new(Blueprint {
             engine: self.engine.clone(),
-            image: Image::of(self.link(module)?)?,
+            image: Image::of(self.link(module)?, None)?,
             limits: self.limits(spec, &identity, memory),
             identity,
             services: self.services.clone(),

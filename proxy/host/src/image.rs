@@ -1,6 +1,7 @@
 //! What guests are made from: a module linked, with its exports found; and the snapshot of one that has started.
 
 use sluice_abi::callbacks::ALLOCATORS;
+use sluice_engine::Gate;
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport};
 
 use crate::{
@@ -15,35 +16,52 @@ pub(crate) struct Image {
     pub(crate) callbacks: Callbacks,
     pub(crate) memory: ModuleExport,
     pub(crate) allocator: ModuleExport,
+    pub(crate) gate: Option<ImageGate>,
+}
+
+/// The gate of a module.
+pub(crate) struct ImageGate {
+    pub(crate) export: ModuleExport,
+    /// Its index among the functions of the module.
+    pub(crate) index: u32,
+    /// The number of the allocator behind it.
+    pub(crate) allocator: u32,
 }
 
 impl Image {
     /// # Errors
     /// [`LoadError`] for an export that is missing or has another type.
-    pub(crate) fn of(pre: InstancePre<Held>) -> Result<Self, LoadError> {
+    pub(crate) fn of(pre: InstancePre<Held>, gate: Option<&Gate>) -> Result<Self, LoadError> {
         let module = pre.module();
         let memory = match module.get_export("memory") {
             Some(ExternType::Memory(_)) => module.get_export_index("memory"),
             _ => None,
         };
+        let allocator = allocator(module);
+        let no_allocator = LoadError::MissingExport("an allocator (`proxy_on_memory_allocate` or `malloc`)");
+        let export = |name: &str| module.get_export_index(name);
         Ok(Self {
-            callbacks: Callbacks::find(module)?,
+            callbacks: Callbacks::find(module, gate)?,
             memory: memory.ok_or(LoadError::MissingExport("a memory called `memory`"))?,
-            allocator: allocator(module)
-                .ok_or(LoadError::MissingExport("an allocator (`proxy_on_memory_allocate` or `malloc`)"))?,
+            allocator: allocator.and_then(export).ok_or(no_allocator)?,
+            gate: gate.zip(allocator).and_then(|(gate, allocator)| {
+                let (export, allocator) = (export(Gate::EXPORT)?, gate.number(allocator)?);
+                Some(ImageGate { export, index: gate.index(), allocator })
+            }),
             pre,
         })
     }
 }
 
-fn allocator(module: &Module) -> Option<ModuleExport> {
+/// The name of the module's allocator.
+fn allocator(module: &Module) -> Option<&'static str> {
     let fits = |name: &&&str| match module.get_export(name) {
         Some(ExternType::Func(ty)) => {
             ty.params().chain(ty.results()).all(|t| t.is_i32()) && ty.params().len() == 1 && ty.results().len() == 1
         }
         _ => false,
     };
-    ALLOCATORS.iter().find(fits).and_then(|name| module.get_export_index(name))
+    ALLOCATORS.iter().find(fits).copied()
 }
 
 /// A guest that has started and is configured, as something to make guests from, and what its host knew of it.

@@ -21,6 +21,7 @@ mod error;
 mod exchange;
 mod filter;
 mod foreign;
+mod gate;
 mod guest;
 mod head;
 mod head_size;

@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use sluice_abi::MapType;
 use sluice_engine::Inside;
-use wasmtime::{Memory, TypedFunc};
+use wasmtime::Memory;
 
 use crate::{
     Callout, Direction, GrpcCall, Message, Phase, Reply, answered::Answered, calls::Calls, caps::Full,
-    errands::Address, filter::Identity, head_size::Size, host::Services, inbox::Parked, shared::Registrant,
-    wasi::Stdio,
+    errands::Address, filter::Identity, gate::Allocator, head_size::Size, host::Services, inbox::Parked,
+    shared::Registrant, wasi::Stdio,
 };
 
 /// The store of a guest as Wasmtime sees it.
@@ -25,7 +25,7 @@ pub(crate) struct State {
     /// The guest's memory; `None` only while a start function runs.
     pub(crate) memory: Option<Memory>,
     /// The guest's allocator; moved out while it runs.
-    pub(crate) allocator: Option<TypedFunc<u32, u32>>,
+    pub(crate) allocator: Option<Allocator>,
     /// Bytes of a result on their way to the guest; kept so that its capacity is.
     pub(crate) scratch: Vec<u8>,
     /// What runs.

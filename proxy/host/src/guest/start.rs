@@ -10,6 +10,7 @@ use crate::{
     LoadError, Outcome, Phase,
     blueprint::Blueprint,
     callbacks::{Callback, Callbacks},
+    gate::{Allocator, Through, Word, Words},
     image::{Image, Snapshot},
     state::{Held, Root, State},
     wasi,
@@ -54,7 +55,7 @@ impl Guest {
         link: impl Fn(&Module) -> Result<InstancePre<Held>, LoadError>,
     ) -> Result<Snapshot, NoSnapshot> {
         let code = code.snapshot(&self.blueprint.engine, &mut self.sandbox)?;
-        let image = link(code.module()).and_then(Image::of).map_err(|e| NoSnapshot::new(&e))?;
+        let image = link(code.module()).and_then(|pre| Image::of(pre, code.gate())).map_err(|e| NoSnapshot::new(&e))?;
         let state = self.sandbox.data();
         // Ticks and queues stay with the guest that asked for them.
         let roots = state.roots.iter().map(|root| Root { tick_period: 0, ..root.clone() }).collect();
@@ -67,12 +68,19 @@ impl Guest {
         sandbox.instantiate(&image.pre, *left).map_err(|crash| crashed(&mut sandbox, Phase::Instantiate, crash))?;
         *left = left.saturating_sub(sandbox.last_used());
         let memory = sandbox.memory(&image.memory);
-        let allocator = sandbox.function(&image.allocator);
+        let gate = image.gate.as_ref().and_then(|gate| {
+            sandbox.hide(gate.index);
+            sandbox.function(&gate.export).map(|function: Through| (function, gate.allocator))
+        });
+        let allocator = match &gate {
+            Some((gate, number)) => Some(Allocator::Gate(gate.clone(), *number)),
+            None => sandbox.function(&image.allocator).map(Allocator::Direct),
+        };
         let state = sandbox.data_mut();
         (state.memory, state.allocator) = (memory, allocator);
-        let callbacks = image.callbacks.unresolved();
+        let (callbacks, gate) = (image.callbacks.unresolved(), gate.map(|(gate, _)| gate));
         blueprint.meter.guest_begins();
-        Ok(Self { sandbox, callbacks, next_context: 1, blueprint: blueprint.clone() })
+        Ok(Self { sandbox, callbacks, gate, next_context: 1, blueprint: blueprint.clone() })
     }
 
     /// `_initialize` and then `main` for a reactor, `_start` for a command: never both kinds.
@@ -126,7 +134,7 @@ impl Guest {
     }
 
     /// Runs one callback of the start with what is left of its time; `None` when the guest has none.
-    fn start<P: WasmParams, R: WasmResults>(
+    fn start<P: Words, R: Word>(
         &mut self,
         phase: Phase,
         callback: impl FnOnce(&mut Callbacks) -> &mut Callback<P, R>,
@@ -135,8 +143,9 @@ impl Guest {
     ) -> Result<Option<R>, LoadError> {
         let id = self.sandbox.data().roots.last().map_or(0, |root| root.id);
         self.prepare(phase, id);
-        let Some(callback) = callback(&mut self.callbacks).of(&mut self.sandbox) else { return Ok(None) };
-        let result = self.sandbox.call(callback, params, *left);
+        let callback = callback(&mut self.callbacks).of(&mut self.sandbox, self.gate.as_ref());
+        let Some(callback) = callback else { return Ok(None) };
+        let result = callback.call(&mut self.sandbox, params, *left);
         self.started(phase, result, left).map(Some)
     }
 
