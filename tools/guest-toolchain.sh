@@ -6,6 +6,7 @@
 #   tools/guest-toolchain.sh build-rust <crate dir> <target> <out.wasm>
 #   tools/guest-toolchain.sh build-rust-all <workspace dir> <target> <out dir> [package …]
 #   tools/guest-toolchain.sh build-go <package dir> <out.wasm>
+#   tools/guest-toolchain.sh run <target> <command …>               with an environment in which cargo builds for the target
 #
 # <target> is wasm32-wasip1 or wasm32-unknown-unknown. SLUICE_GUEST_RUST picks a road for Rust by force:
 #   auto (default) · active = the rustc of this directory · debian = Debian's rustc-web with -Zbuild-std.
@@ -24,7 +25,7 @@ readonly GO_MINIMUM=24 # the minor of 1.24, the first Go with -buildmode=c-share
 
 say() { printf 'guests: %s\n' "$*" >&2; }
 die() { local code=$1; shift; say "$@"; exit "$code"; }
-usage() { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+usage() { sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 
 # ---- Rust -----------------------------------------------------------------------------------------------------
 
@@ -106,26 +107,38 @@ setup_rust() {
   rust_missing "$target"
 }
 
-# Runs cargo build for one target and prints the path of every cdylib it made, fresh or not.
-cargo_guests() {
-  local dir=$1 target=$2 road linker var
-  shift 2
+# Sets vars to an environment in which cargo builds for one target, whatever tool calls it.
+rust_environment() {
+  local target=$1 road var=${1^^}
   # Said outright, because a command substitution does not inherit set -e.
   road=$(rust_road "$target") || { rust_missing "$target"; return; }
-  local -a args=(build --release --target "$target" --message-format=json-render-diagnostics "$@")
   # Paths of this machine stay out of panic messages, so equal sources give equal modules everywhere.
   local -a flags=("--remap-path-prefix=$ROOT=." "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo")
-  local -a vars=("CARGO_TARGET_DIR=$GUEST_TARGET_DIR")
+  vars=("CARGO_TARGET_DIR=$GUEST_TARGET_DIR")
   if [[ $road == debian ]]; then
-    linker=$(wasm_linker)
-    var=${target^^}
-    vars+=("RUSTC=$DEBIAN_RUSTC" RUSTC_BOOTSTRAP=1 "CARGO_TARGET_${var//-/_}_LINKER=$linker")
-    args+=("-Zbuild-std=std,panic_abort")
+    vars+=("RUSTC=$DEBIAN_RUSTC" RUSTC_BOOTSTRAP=1 "CARGO_TARGET_${var//-/_}_LINKER=$(wasm_linker)")
+    vars+=(CARGO_UNSTABLE_BUILD_STD=std,panic_abort)
     # rustc then takes crt1-reactor.o and libc.a from wasi-libc and not from its own (absent) copies.
-    [[ $target == wasm32-wasip1 ]] && flags+=(-Clink-self-contained=no "-L$WASI_LIBS")
+    [[ $target != wasm32-wasip1 ]] || flags+=(-Clink-self-contained=no "-L$WASI_LIBS")
   fi
   # Encoded, because paths may hold spaces; RUSTFLAGS and a rustc wrapper of the caller are meant for the host.
   vars+=("CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")")
+}
+
+run_for() {
+  local -a vars
+  rust_environment "$1" || return
+  shift
+  exec env -u RUSTFLAGS -u RUSTC_WRAPPER -u CARGO_BUILD_TARGET "${vars[@]}" "$@"
+}
+
+# Runs cargo build for one target and prints the path of every cdylib it made, fresh or not.
+cargo_guests() {
+  local dir=$1 target=$2
+  local -a vars
+  shift 2
+  rust_environment "$target" || return
+  local -a args=(build --release --target "$target" --message-format=json-render-diagnostics "$@")
   (cd "$dir" && env -u RUSTFLAGS -u RUSTC_WRAPPER -u CARGO_BUILD_TARGET "${vars[@]}" cargo "${args[@]}") |
     sed -n '/"reason":"compiler-artifact"/s/.*"filenames":\["\([^"]*\.wasm\)".*/\1/p'
 }
@@ -227,5 +240,6 @@ case ${1:-} in
   build-rust) [[ $# == 4 ]] || usage; check_target "$3"; build_rust "$2" "$3" "$(absolute "$4")" ;;
   build-rust-all) [[ $# -ge 4 ]] || usage; check_target "$3"; build_rust_all "$2" "$3" "$(absolute "$4")" "${@:5}" ;;
   build-go) [[ $# == 3 ]] || usage; build_go "$2" "$(absolute "$3")" ;;
+  run) [[ $# -ge 3 ]] || usage; check_target "$2"; run_for "${@:2}" ;;
   *) usage ;;
 esac

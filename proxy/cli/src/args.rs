@@ -13,6 +13,7 @@ use clap_complete::Shell;
     about = "A reverse proxy whose middleware is WebAssembly",
     after_help = "Examples:
   sluice new my-filter                     begin a filter
+  sluice dev                               serve it, and build it again whenever its source changes
   sluice check -c conf/quickstart.yaml     find every mistake before it serves
   sluice run -c conf/quickstart.yaml       serve; Ctrl-C drains and ends
   sluice inspect hello.wasm                what a filter needs and sees
@@ -54,6 +55,35 @@ It prints the commands that build it and serve it. Nothing that is there is over
 SIGINT (Ctrl-C) and SIGTERM stop listening, let requests in flight end, and exit with status 0.")]
     Run(ConfigFile),
 
+    /// Build the filters of a configuration, serve it, and build again whenever their source changes
+    #[command(after_help = "Examples:
+  sluice dev                          what `sluice new` made, from its folder
+  sluice dev -c conf/sluice.yaml
+
+It builds the filters with `source: { build: FOLDER }`, as `sluice build` does, and serves as `sluice run` does. A version that does
+not build, start or pass its probes never serves: the one before goes on.")]
+    Dev {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE", default_value = "sluice.yaml")]
+        config: PathBuf,
+    },
+
+    /// Play the probes of a configuration: what each filter has to do with a request, without a socket
+    #[command(after_help = "Examples:
+  sluice test
+  sluice test -c sluice.yaml more-probes.yaml
+
+Probes are written exchanges (`docs/probes.md`): those of `reload.probe`, or of the files that are named. Filters are taken as they
+were built last: `sluice build && sluice test`. Exit status: 0 when all come out as written, 1 when not.")]
+    Test {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE", default_value = "sluice.yaml")]
+        config: PathBuf,
+        /// Files of probes, in place of those that the configuration names
+        #[arg(value_name = "PROBES")]
+        probes: Vec<PathBuf>,
+    },
+
     /// Check a configuration: every mistake of the file, then each filter compiled, started and configured
     #[command(after_help = "Examples:
   sluice check -c sluice.yaml
@@ -85,37 +115,55 @@ The module is read and validated, not run. Exit status: 0 when it is a module, 1
         output: Output,
     },
 
-    /// Compile the modules of a configuration for hosts that have no compiler
+    /// Build filters from their source, or compile the modules of a configuration for hosts that have no compiler
     #[command(after_help = "Examples:
+  sluice build                        the filter in this folder
+  sluice build filters/auth           the one in that folder
+  sluice build -c sluice.yaml         all with `source: { build: FOLDER }`
   sluice build --precompile -c sluice.yaml --into code --key host.key
   sluice build --precompile -c sluice.yaml --into code     the key is code/key
 
-A host that is built without the compiler (`cargo build --release -p sluicegate --no-default-features`) runs only what was made
-here with its own key, for its version and a CPU like this one:
+A folder has a Cargo.toml (built for wasm32-wasip1) or a go.mod; its module is put into it under the folder's own name.
+
+With --precompile modules become machine code. A host that is built without the compiler (cargo's --no-default-features) runs only
+what was made here with its own key, for its version and a CPU like this one:
   server: { cache: { path: code, key: host.key } }
 Whoever has the key can have that host run any machine code: keep it where only its user can read it.")]
     Build {
+        /// The folder of a filter [default: this one]
+        #[arg(value_name = "FOLDER", conflicts_with_all = ["config", "precompile"])]
+        folder: Option<PathBuf>,
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Compile modules that are built already
-        #[arg(long, required = true)]
+        #[arg(long, requires_all = ["config", "into"])]
         precompile: bool,
-        #[command(flatten)]
-        config: ConfigFile,
         /// The folder for the code
-        #[arg(long, value_name = "FOLDER")]
-        into: PathBuf,
+        #[arg(long, value_name = "FOLDER", requires = "precompile")]
+        into: Option<PathBuf>,
         /// The key that it is sealed with, made if it is not there [default: the file `key` in the folder]
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", requires = "precompile")]
         key: Option<PathBuf>,
     },
 
-    /// Have a process that serves read its configuration again, as SIGHUP does
+    /// Have a process that serves read its configuration again, as SIGHUP does, or begin with fresh guests of one filter
     #[command(after_help = "Examples:
   sluice reload -c sluice.yaml
   sluice reload --admin 127.0.0.1:9901
+  sluice reload hello -c sluice.yaml
+
+With a filter, its module is read again and its guests begin anew, whether it changed or not: what they kept in memory is gone.
+Nothing else is read. Requests in flight end on the guests that they have.
 
 The answer comes when the new generation serves, or says why it does not; then the old one goes on.
 Exit status: 0 when it serves, 1 when not.")]
-    Reload(Process),
+    Reload {
+        /// The filter's name; without it everything is read again
+        filter: Option<String>,
+        #[command(flatten)]
+        process: Process,
+    },
 
     /// Have a process that serves bring an earlier version of a filter back
     #[command(after_help = "Examples:

@@ -4,12 +4,15 @@ mod ask;
 mod build;
 mod check;
 mod completions;
+mod dev;
 mod inspect;
 mod new;
+mod precompile;
 mod run;
 mod schema;
+mod test;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use sluice_server::Call;
 
@@ -25,8 +28,15 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::New { name, lang, into } => new::run(&name, lang, into.as_deref()),
         Command::Check { config, output } => check::run(&config.config, output.json),
         Command::Inspect { file, policy, output } => inspect::run(&file, policy, output.json),
-        Command::Build { precompile: _, config, into, key } => build::run(&config.config, &into, key.as_deref()),
-        Command::Reload(process) => ask::run(&process, &Call::Reload),
+        Command::Build { config: Some(config), into: Some(into), key, .. } => {
+            precompile::run(&config, &into, key.as_deref())
+        }
+        Command::Build { config: Some(config), .. } => build::all(&config),
+        Command::Build { folder, .. } => build::one(folder.as_deref().unwrap_or(Path::new("."))),
+        Command::Dev { config } => dev::run(&config),
+        Command::Test { config, probes } => test::run(&config, &probes),
+        Command::Reload { filter: None, process } => ask::run(&process, &Call::Reload),
+        Command::Reload { filter: Some(filter), process } => ask::run(&process, &Call::Anew { filter }),
         Command::Rollback { filter, to, process } => ask::run(&process, &Call::Rollback { filter, to }),
         Command::Filters(process) => ask::run(&process, &Call::Filters),
         Command::Disable { filter, force, process } => ask::run(&process, &Call::Disable { filter, force }),

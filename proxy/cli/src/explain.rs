@@ -14,6 +14,7 @@ use serde_json::Value;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const NOTE: Style = AnsiColor::Cyan.on_default();
 
 /// Why a command did not do what it was told: sentences for a person, each line of which may begin with `error: `.
 #[derive(Debug)]
@@ -75,6 +76,11 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
 /// Says what should be known and is no mistake.
 pub(crate) fn warning(sentence: &str) {
     let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {}", visible(sentence));
+}
+
+/// Says what is done meanwhile; results are printed by [`print`].
+pub(crate) fn note(sentence: &str) {
+    let _ = writeln!(anstream::stderr(), "{NOTE}{}{NOTE:#}", visible(sentence));
 }
 
 /// Prints a result.

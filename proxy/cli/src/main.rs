@@ -5,6 +5,7 @@ mod cmd;
 mod explain;
 mod inspect;
 mod probe;
+mod source;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,9 @@
 //! Loads a configuration as `run` would, without serving it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sluice_config::plan;
 use sluice_host::Host;
@@ -9,7 +12,7 @@ use crate::{
     build, certificates, limits, load,
     load::RunError,
     logging::Logging,
-    probe::{self, Probe},
+    probe::{self, Probe, Probed},
     reload::{Builder, Disabled, Files, Recipe},
     serve,
     traffic::Traffic,
@@ -29,9 +32,11 @@ pub struct CheckReport {
     pub upstreams: usize,
     /// How many files of probes.
     pub probes: usize,
+    /// What came of each probe; empty when a filter does not load.
+    pub probed: Vec<Probed>,
     /// What is not wrong and yet worth knowing.
     pub warnings: Vec<String>,
-    /// What is wrong beside the filters.
+    /// What is wrong beside the filters and the probes.
     pub problems: Vec<String>,
 }
 
@@ -55,7 +60,14 @@ pub struct CheckedFilter {
 impl CheckReport {
     /// Whether the configuration can be served.
     pub fn ok(&self) -> bool {
-        self.problems.is_empty() && self.filters.iter().all(|f| f.error.is_none())
+        self.errors().next().is_none()
+    }
+
+    /// Everything that is wrong.
+    pub fn errors(&self) -> impl Iterator<Item = String> + '_ {
+        let filters = self.filters.iter().filter_map(|filter| filter.error.clone());
+        let probes = self.probed.iter().filter(|probed| !probed.ok()).map(ToString::to_string);
+        filters.chain(self.problems.iter().cloned()).chain(probes)
     }
 }
 
@@ -65,8 +77,19 @@ impl CheckReport {
 /// # Errors
 /// [`RunError`] when the file cannot be read or understood; problems of filters are in the report.
 pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
+    check_with(file, probe, &[])
+}
+
+/// The same with these files of probes, if there are any, in place of those that the configuration names.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with(file: &Path, probe: &dyn Probe, probes: &[PathBuf]) -> Result<CheckReport, RunError> {
     let files = Files::default();
-    let plan = load::plan(file, &files)?;
+    let mut plan = load::plan(file, &files)?;
+    if !probes.is_empty() {
+        plan.reload.probe = probes.to_vec();
+    }
     let log = plan::Log { level: plan::LogLevel::Error, ..plan::Log::default() };
     let logging = Logging::start(&log).map_err(|e| serve::no_thread(file, &e))?;
     let _flush = logging.flush_at_end();
@@ -80,8 +103,8 @@ pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
     outside.callouts().set_upstreams(&upstreams);
     let host = Host::new(limits::host(&plan.server, file)?, outside).map_err(RunError::Host)?;
     let recipes = plan.filters.iter().map(|filter| Recipe::read(filter, file, &files)).collect();
-    let loaded = Builder { host: &host, file, shards: 1 }.build(&plan, recipes, &[]);
-    let mut problems = Vec::new();
+    let loaded = Builder { host: &host, file, shards: 1, anew: None }.build(&plan, recipes, &[]);
+    let (mut problems, mut probed) = (Vec::new(), Vec::new());
     let working: Option<Vec<_>> = loaded.iter().map(|l| l.as_ref().ok().cloned()).collect();
     if let Some(filters) = working {
         problems.extend(
@@ -89,7 +112,7 @@ pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
                 .err()
                 .map(|e| e.to_string()),
         );
-        problems.extend(probe::play(probe, &host, probe::read(&plan, &files), &filters).err().map(|e| e.to_string()));
+        probed = probe::play(probe, &host, probe::read(&plan.reload.probe, &files), &filters);
     }
     problems.extend(certificates::read(&plan, file, &files).err().map(|e| e.to_string()));
     let filters = plan
@@ -121,6 +144,7 @@ pub fn check(file: &Path, probe: &dyn Probe) -> Result<CheckReport, RunError> {
         listeners: plan.listeners.iter().map(|l| l.address.to_string()).collect(),
         upstreams: plan.upstreams.len(),
         probes: plan.reload.probe.len(),
+        probed,
         warnings: load::warnings(&plan),
         problems,
     })

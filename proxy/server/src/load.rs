@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, path::Path};
 
 use sluice_config::{Errors, Plan, Position, Source, parse, plan};
 
-use crate::{probe::ProbeFailure, reload::Files, upstream::UpstreamError};
+use crate::{probe::Probed, reload::Files, upstream::UpstreamError};
 
 /// Why a configuration cannot be served.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub enum RunError {
     /// Filters that do not load; every one of them.
     Filters(Vec<FilterProblem>),
     /// Probes that did not come out as written; all of them.
-    Probes(Vec<ProbeFailure>),
+    Probes(Vec<Probed>),
     /// Anything else that is named in the file and cannot be used: upstreams, certificates, addresses.
     Setup {
         /// Where in the file.

@@ -10,6 +10,7 @@ mod events;
 mod files;
 mod generation;
 mod history;
+mod orders;
 mod times;
 mod version;
 mod wishes;
@@ -22,7 +23,7 @@ use std::{
 };
 
 use serde::Serialize;
-use sluice_config::{Plan, plan::OnError};
+use sluice_config::Plan;
 use sluice_host::{Digest, Filter};
 use tokio::sync::oneshot;
 
@@ -50,6 +51,8 @@ use crate::{
 pub(crate) enum Ask {
     /// Read everything again.
     Reload { cause: Cause, answer: Option<oneshot::Sender<Answer>> },
+    /// Read the module of one filter again, and begin with fresh guests of it whatever is there.
+    Anew { filter: String, client: String, answer: oneshot::Sender<Answer> },
     /// Bring an earlier version of a filter back: the last one, or that whose digest begins like this.
     Rollback { filter: String, to: Option<String>, client: String, answer: oneshot::Sender<Answer> },
     /// Take a filter out of every chain, or put it back. `force`: also one that requests are not to pass without.
@@ -164,6 +167,10 @@ impl Reloader {
                     let came = self.load(cause);
                     tell(answer, came);
                 }
+                Change::Asked(Ask::Anew { filter, client, answer }) => {
+                    let came = self.begin_anew(&filter, client);
+                    tell(Some(answer), came);
+                }
                 Change::Asked(Ask::Rollback { filter, to, client, answer }) => {
                     let cause = Cause::Rollback { filter: filter.clone(), client };
                     let came = self.roll_back(&filter, to.as_deref(), cause);
@@ -197,70 +204,6 @@ impl Reloader {
                 Ok(self.swap(next, cause))
             }
             Err(error) => Err(self.refuse(cause, &error, began)),
-        }
-    }
-
-    /// Brings an earlier version of a filter back.
-    fn roll_back(&mut self, name: &str, to: Option<&str>, cause: Cause) -> Answer {
-        let serving = self.serving.versions.iter().zip(&self.serving.on_file).find(|(v, _)| v.name() == name);
-        let (version, on_file) = serving.ok_or_else(|| Refusal::Unknown(format!("there is no filter `{name}`")))?;
-        let recipe = self.history.find(version, to).map_err(Refusal::Unknown)?.clone();
-        let undo = self.wishes.pins.pin(on_file.clone(), recipe);
-        let (number, began) = (self.serving.site.generation + 1, Instant::now());
-        match self.loader.again(number, &self.serving, &self.wishes) {
-            Ok(next) => Ok(self.swap(next, cause)),
-            Err(error) => {
-                self.wishes.pins.undo(undo);
-                Err(self.refuse(cause, &error, began))
-            }
-        }
-    }
-
-    /// Takes a filter out of every chain, or puts it back.
-    fn switch(&mut self, name: &str, off: bool, force: bool, client: String) -> Answer {
-        let version = self.serving.versions.iter().find(|version| version.name() == name);
-        let version = version.ok_or_else(|| Refusal::Unknown(format!("there is no filter `{name}`")))?;
-        if self.wishes.disabled.holds(name) == off {
-            let generation = self.serving.site.generation;
-            return Ok(Swapped { generation, filters: BTreeMap::new(), total_ms: 0.0 });
-        }
-        if off && version.service {
-            return Err(Refusal::Guards(format!(
-                "filter `{name}` is a service: no request meets it; take it out of `services` to end it"
-            )));
-        }
-        if off && !force && version.recipe.settings.on_error == OnError::FailClosed {
-            return Err(Refusal::Guards(format!(
-                "filter `{name}` is `on_error: fail_closed`: what it keeps away passes while it is disabled; \
-                 say so with `?force=true` (`--force`)"
-            )));
-        }
-        self.wishes.disabled.set(name, off);
-        let filter = name.to_owned();
-        let cause = if off { Cause::Disable { filter, client } } else { Cause::Enable { filter, client } };
-        let (number, began) = (self.serving.site.generation + 1, Instant::now());
-        match self.loader.again(number, &self.serving, &self.wishes) {
-            Ok(next) => Ok(self.swap(next, cause)),
-            Err(error) => {
-                self.wishes.disabled.set(name, !off);
-                Err(self.refuse(cause, &error, began))
-            }
-        }
-    }
-
-    /// A new version crashes too often: the one before it comes back, if it is still that one that serves.
-    fn go_back(&mut self, from: &Weak<Filter>, crashes: u64, requests: u64) {
-        let serving = self.serving.versions.iter().find(|v| std::ptr::eq(Arc::as_ptr(&v.filter), from.as_ptr()));
-        let Some(name) = serving.map(|version| version.name().to_owned()) else { return };
-        tracing::error!(
-            filter = name,
-            crashes,
-            requests,
-            "the new version crashes too often: the one before it comes back"
-        );
-        let cause = Cause::Crashes { filter: name.clone(), crashes, requests };
-        if let Err(Refusal::Unknown(why)) = self.roll_back(&name, None, cause) {
-            tracing::warn!("{why}: it goes on");
         }
     }
 

@@ -46,6 +46,53 @@ fn versions_come_back_by_the_api_and_by_the_command_line() {
     proxy.wait_count("cause=\"rollback\"", 5);
 }
 
+/// Tells in a header how many requests its guest has seen, which it keeps in memory.
+const COUNTS: &str = r#"(module
+    (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1) (data (i32.const 0) "x-seen0")
+    (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+      (i32.store8 (i32.const 6) (i32.add (i32.load8_u (i32.const 6)) (i32.const 1)))
+      (drop (call $add (i32.const 2) (i32.const 0) (i32.const 6) (i32.const 6) (i32.const 1))) (i32.const 0)))"#;
+
+#[test]
+fn one_filter_begins_anew_although_nothing_changed() {
+    let dir = tempfile::TempDir::new().unwrap();
+    for name in ["a", "b"] {
+        fs::write(dir.path().join(format!("{name}.wasm")), wat::parse_str(COUNTS).unwrap()).unwrap();
+    }
+    let more = "server: { workers: 1 }\nreload: { watch: false }\nadmin: { address: \"127.0.0.1:0\" }\n";
+    let yaml = chain_yaml(&[("a", "DIR/a.wasm", ""), ("b", "DIR/b.wasm", "")], None, more);
+    let proxy = Proxy::start_in(dir, &yaml);
+    let admin = Admin::of(&proxy);
+    let mut client = proxy.client();
+    // The chain backward: that of `b` first.
+    let mut seen = || client.request("GET /", &[], "").header("x-seen");
+    assert_eq!((seen(), seen()), ("1, 1".into(), "2, 2".into()));
+
+    let answer = admin.post("/filters/a/reload", "");
+    assert_eq!((answer.status(), answer.json()["generation"].as_u64()), (200, Some(2)), "{answer:?}");
+    assert_eq!(answer.json()["filters"].as_object().map(|filters| filters.len()), Some(1), "{answer:?}");
+    assert_eq!((seen(), seen()), ("3, 1".into(), "4, 2".into()), "only `a` is new");
+    assert_eq!(admin.get("/filters/a").json()["earlier"], serde_json::json!([]), "it is the same version");
+
+    // What its file holds now.
+    fs::write(proxy.dir.path().join("b.wasm"), wat::parse_str(COUNTS.replace("x-seen0", "x-seen4")).unwrap()).unwrap();
+    let (status, text) = admin.command(&["reload", "b"]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.starts_with("generation 3 serves: b is sha256:"), "{text}");
+    assert_eq!(seen(), "5, 3");
+
+    fs::write(proxy.dir.path().join("b.wasm"), "no module").unwrap();
+    let (status, text) = admin.command(&["reload", "b"]);
+    assert_eq!(status, Some(1));
+    assert!(text.contains("b.wasm") && text.contains("is not a WebAssembly module"), "{text}");
+    assert_eq!(seen(), "6, 4", "the one before goes on");
+    assert_eq!(admin.post("/filters/c/reload", "").status(), 404);
+    assert!(proxy.logged("cause=\"anew\"").contains("generation=3"), "{}", proxy.log());
+}
+
 #[test]
 fn a_rollback_that_cannot_be_is_refused_in_words() {
     let proxy = serving_version_1("");

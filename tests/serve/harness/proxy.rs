@@ -66,8 +66,14 @@ impl Proxy {
     pub fn start_with(dir: TempDir, yaml: &str, environment: &[(&str, &str)]) -> Self {
         let file = dir.path().join("sluice.yaml");
         fs::write(&file, yaml.replace("DIR", &dir.path().display().to_string())).unwrap();
-        let child = command(&file)
-            .envs(environment.iter().copied())
+        let mut command = command(&file);
+        command.envs(environment.iter().copied());
+        Self::spawn(dir, command)
+    }
+
+    /// What this command starts, once it serves; its logs are in the folder.
+    pub fn spawn(dir: TempDir, mut command: Command) -> Self {
+        let child = command
             .stdout(File::create(dir.path().join("access.log")).unwrap())
             .stderr(File::create(dir.path().join("proxy.log")).unwrap())
             .spawn()

@@ -1,30 +1,62 @@
-//! `sluice build --precompile`: compiles modules for hosts that have no compiler.
+//! `sluice build`: builds filters from their folders.
 
-use std::{fmt::Write as _, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
-use crate::explain::{self, Failure, size};
+use sluice_server::FilterSource;
 
-/// Compiles every module of a configuration into a folder and says what is there now.
+use crate::{
+    explain::{self, Failure},
+    source,
+};
+
+/// Builds the filter in a folder.
 ///
 /// # Errors
-/// When the configuration, a module or the folder cannot be used.
-pub(crate) fn run(config: &Path, folder: &Path, key: Option<&Path>) -> Result<ExitCode, Failure> {
-    let filters = sluice_server::precompile(config, folder, key)?;
-    let width = filters.iter().map(|filter| filter.name.chars().count()).max().unwrap_or(0);
-    let mut out = String::new();
-    for filter in &filters {
-        let done = if filter.known { "was there" } else { "compiled" };
-        // Writing to a string does not fail.
-        let _ = writeln!(out, "{:width$}  {done}  {}  {}", filter.name, &filter.digest[..12], size(filter.size as u64));
-    }
-    let key = key.map_or_else(|| folder.join("key"), Path::to_owned);
-    let _ = writeln!(
-        out,
-        "sealed with {}; serve with server: {{ cache: {{ path: {}, key: {} }} }}",
-        key.display(),
-        folder.display(),
-        key.display()
-    );
-    explain::print(&explain::visible(&out))?;
+/// When it does not build.
+pub(crate) fn one(folder: &Path) -> Result<ExitCode, Failure> {
+    let module = sluice_server::module_of(folder);
+    let module = module.map_err(|error| Failure::new(format_args!("{}: {error}", folder.display())))?;
+    source::build(folder, &module)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds every filter of a configuration that is built from a folder.
+///
+/// # Errors
+/// When the configuration is wrong, or builds nothing.
+pub(crate) fn all(config: &Path) -> Result<ExitCode, Failure> {
+    Ok(if built(&sources(config)?) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a configuration builds.
+///
+/// # Errors
+/// As [`all`].
+pub(crate) fn sources(config: &Path) -> Result<Vec<FilterSource>, Failure> {
+    let sources = sluice_server::sources(config)?;
+    if sources.is_empty() {
+        return Err(Failure::new(format_args!(
+            "{}: no filter has `source: {{ build: FOLDER }}`, so there is nothing to build",
+            config.display()
+        )));
+    }
+    Ok(sources)
+}
+
+/// Builds these, and says what does not build; whether all did.
+pub(crate) fn built(sources: &[FilterSource]) -> bool {
+    let mut all = true;
+    // Filters may share a folder.
+    let mut done: Vec<&Path> = Vec::new();
+    for source in sources {
+        if done.contains(&source.folder.as_path()) {
+            continue;
+        }
+        done.push(&source.folder);
+        if let Err(failure) = source::build(&source.folder, &source.module) {
+            explain::failure(&failure);
+            all = false;
+        }
+    }
+    all
 }

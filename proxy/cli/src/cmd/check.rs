@@ -28,8 +28,7 @@ pub(crate) fn run(config: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     } else {
         report.warnings.iter().for_each(|warning| explain::warning(warning));
         explain::print(&explain::visible(&text(config, &report)))?;
-        let errors = report.filters.iter().filter_map(|filter| filter.error.as_ref());
-        errors.chain(&report.problems).for_each(|error| _ = explain::failure(&Failure::new(error)));
+        report.errors().for_each(|error| _ = explain::failure(&Failure::new(error)));
     }
     Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -79,7 +78,9 @@ fn found(config: &Path, report: &CheckReport) -> Value {
             })
         })
         .collect();
-    let errors: Vec<Value> = report.problems.iter().map(|problem| json!({ "message": problem })).collect();
+    let failed = report.probed.iter().filter(|probed| !probed.ok()).map(ToString::to_string);
+    let errors = report.problems.iter().cloned().chain(failed);
+    let errors: Vec<Value> = errors.map(|problem| json!({ "message": problem })).collect();
     json!({
         "file": config.display().to_string(),
         "ok": report.ok(),

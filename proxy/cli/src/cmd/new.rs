@@ -14,16 +14,12 @@ use crate::{
 
 /// Under this name the filter stands in the templates.
 const NAME: &str = "my-filter";
-/// In its configuration this is where its module is.
-const MODULE: &str = "MODULE";
 
 /// What a filter in one language begins with.
 struct Template {
     files: &'static [(&'static str, &'static str)],
-    /// Where building puts the module.
-    module: &'static str,
-    /// How to build it, from its folder.
-    build: &'static [&'static str],
+    /// What building needs beside the language's own tools, and how to get it.
+    once: &'static [&'static str],
     called: &'static str,
 }
 
@@ -40,9 +36,7 @@ const RUST: Template = Template {
         (".gitignore", include_str!("../../templates/rust/gitignore")),
         ("README.md", include_str!("../../templates/rust/README.md")),
     ],
-    // Cargo names libraries with underscores.
-    module: "target/wasm32-wasip1/release/my_filter.wasm",
-    build: &["rustup target add wasm32-wasip1", "cargo build --release"],
+    once: &["rustup target add wasm32-wasip1     # once"],
     called: "Rust",
 };
 
@@ -54,8 +48,7 @@ const GO: Template = Template {
         (".gitignore", include_str!("../../templates/go/gitignore")),
         ("README.md", include_str!("../../templates/go/README.md")),
     ],
-    module: "my-filter.wasm",
-    build: &["GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o my-filter.wasm ."],
+    once: &[],
     called: "Go",
 };
 
@@ -81,13 +74,16 @@ pub(crate) fn run(name: &str, language: Language, into: Option<&Path>) -> Result
         let path = folder.join(file);
         fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(fail)?;
         let mut out = OpenOptions::new().write(true).create_new(true).open(&path).map_err(fail)?;
-        out.write_all(named(&text.replace(MODULE, template.module), name).as_bytes()).map_err(fail)?;
+        out.write_all(named(text, name).as_bytes()).map_err(fail)?;
     }
     let mut said =
         format!("{name}: a filter in {}, in {}\n\n  cd {}\n", template.called, folder.display(), folder.display());
-    let serve = ["sluice run -c sluice.yaml", "curl -i http://127.0.0.1:8080/     # in another terminal"];
-    for line in template.build.iter().chain(&serve) {
-        said.push_str(&format!("  {}\n", named(line, name)));
+    let serve = [
+        "sluice dev                          # builds and serves it, and builds again whenever you save",
+        "curl -i http://127.0.0.1:8080/      # in another terminal",
+    ];
+    for line in template.once.iter().chain(&serve) {
+        said.push_str(&format!("  {line}\n"));
     }
     said.push_str("\nREADME.md says more; probe.yaml says what each version has to get right before it serves.\n");
     explain::print(&explain::visible(&said))?;

@@ -31,6 +31,11 @@ const ANSWER: usize = 1 << 20;
 pub enum Call {
     /// Read everything again.
     Reload,
+    /// Begin with fresh guests of a filter, from what its file holds now.
+    Anew {
+        /// The filter's name.
+        filter: String,
+    },
     /// Bring an earlier version of a filter back.
     Rollback {
         /// The filter's name.
@@ -100,6 +105,7 @@ async fn send(address: SocketAddr, call: &Call) -> Result<Response<Bytes>, Strin
         |filter: &str, what: &str| format!("/filters/{}/{what}", utf8_percent_encode(filter, NON_ALPHANUMERIC));
     let (method, path, body) = match call {
         Call::Reload => (Method::POST, "/reload".to_owned(), String::new()),
+        Call::Anew { filter } => (Method::POST, of_filter(filter, "reload"), String::new()),
         Call::Rollback { filter, to } => (Method::POST, of_filter(filter, "rollback"), json!({ "to": to }).to_string()),
         Call::Filters => (Method::GET, "/filters".to_owned(), String::new()),
         Call::Disable { filter, force } => {

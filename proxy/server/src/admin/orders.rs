@@ -1,4 +1,4 @@
-//! What can be asked for: everything read again, an earlier version of a filter back, and a filter out of every chain.
+//! What can be asked for: everything read again, a filter begun anew, an earlier version of a filter back, and a filter out of every chain.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +32,15 @@ pub(super) struct To {
 pub(super) async fn reload(State(status): State<Arc<Status>>, Extension(ends): Extension<Ends>) -> Response {
     let cause = Cause::Admin { client: ends.peer.to_string() };
     ask(&status, |answer| Ask::Reload { cause, answer: Some(answer) }).await
+}
+
+pub(super) async fn anew(
+    State(status): State<Arc<Status>>,
+    Extension(ends): Extension<Ends>,
+    Path(filter): Path<String>,
+) -> Response {
+    let client = ends.peer.to_string();
+    ask(&status, |answer| Ask::Anew { filter, client, answer }).await
 }
 
 pub(super) async fn rollback(

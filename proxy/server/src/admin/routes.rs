@@ -23,6 +23,7 @@ fn all() -> Vec<Route> {
         ("GET", "/ready", get(pages::ready)),
         ("GET", "/filters", get(pages::filters)),
         ("GET", "/filters/{name}", get(pages::filter)),
+        ("POST", "/filters/{name}/reload", post(orders::anew)),
         ("POST", "/filters/{name}/rollback", post(orders::rollback)),
         ("POST", "/filters/{name}/disable", post(orders::disable)),
         ("POST", "/filters/{name}/enable", post(orders::enable)),

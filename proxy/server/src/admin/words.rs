@@ -7,7 +7,7 @@ use super::Call;
 /// `None` for what is no answer to this.
 pub(super) fn of(call: &Call, answer: &Value) -> Option<String> {
     match call {
-        Call::Reload | Call::Rollback { .. } => swapped(answer),
+        Call::Reload | Call::Anew { .. } | Call::Rollback { .. } => swapped(answer),
         Call::Filters => filters(answer),
         Call::Disable { filter, .. } => switched(answer, filter, "disabled: no new request meets it"),
         Call::Enable { filter } => switched(answer, filter, "enabled"),

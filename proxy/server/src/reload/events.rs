@@ -74,6 +74,8 @@ pub(crate) enum Cause {
     Signal,
     /// The admin API, and who called it.
     Admin { client: String },
+    /// Somebody wants fresh guests of a filter.
+    Anew { filter: String, client: String },
     /// Somebody brought a version back.
     Rollback { filter: String, client: String },
     /// Somebody took a filter out of every chain.
@@ -257,6 +259,7 @@ impl Cause {
             Self::Files { .. } => "files",
             Self::Signal => "signal",
             Self::Admin { .. } => "admin",
+            Self::Anew { .. } => "anew",
             Self::Rollback { .. } => "rollback",
             Self::Disable { .. } => "disable",
             Self::Enable { .. } => "enable",

@@ -20,7 +20,7 @@ use crate::{
     certificates::{self, Keys},
     load::{self, FilterProblem, RunError},
     outside::Machine,
-    probe::{self, Probe, ProbeFailure},
+    probe::{self, Probe},
     site::Site,
     traffic::Traffic,
     upstream::Upstream,
@@ -82,8 +82,25 @@ struct Parts {
     upstreams: Vec<Known>,
     keys: Result<Keys, RunError>,
     /// Nothing is asked of versions that served before and are brought back.
-    probes: Vec<Result<(String, String), ProbeFailure>>,
+    probes: Vec<probe::Text>,
+    /// A filter that is not taken over, although nothing changed.
+    anew: Option<String>,
     began: Instant,
+}
+
+impl Parts {
+    /// Those of a generation that is there.
+    fn of(before: &Generation) -> Self {
+        Self {
+            plan: before.plan.clone(),
+            on_file: before.on_file.iter().cloned().map(Ok).collect(),
+            upstreams: before.upstreams.clone(),
+            keys: Ok(before.keys.clone()),
+            probes: Vec::new(),
+            anew: None,
+            began: Instant::now(),
+        }
+    }
 }
 
 impl Loader {
@@ -104,8 +121,8 @@ impl Loader {
         let upstreams = self.upstreams(&plan, files, number, before)?;
         let on_file = plan.filters.iter().map(|f| Recipe::read(f, &self.file, files)).collect();
         let keys = certificates::read(&plan, &self.file, files);
-        let probes = probe::read(&plan, files);
-        self.assemble(number, Parts { plan, on_file, upstreams, keys, probes, began }, before, wishes)
+        let probes = probe::read(&plan.reload.probe, files);
+        self.assemble(number, Parts { plan, on_file, upstreams, keys, probes, anew: None, began }, before, wishes)
     }
 
     /// The same generation again, as people wish it now.
@@ -113,14 +130,31 @@ impl Loader {
     /// # Errors
     /// [`RunError::Filters`] when one does not start any more.
     pub(crate) fn again(&self, number: u64, before: &Generation, wishes: &Wishes) -> Result<Generation, RunError> {
-        let parts = Parts {
-            plan: before.plan.clone(),
-            on_file: before.on_file.iter().cloned().map(Ok).collect(),
-            upstreams: before.upstreams.clone(),
-            keys: Ok(before.keys.clone()),
-            probes: Vec::new(),
-            began: Instant::now(),
-        };
+        self.assemble(number, Parts::of(before), Some(before), wishes)
+    }
+
+    /// The same generation with guests of this filter that begin anew, from what its file holds now.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    pub(crate) fn anew(
+        &self,
+        number: u64,
+        before: &Generation,
+        files: &Files,
+        wishes: &Wishes,
+        filter: &str,
+    ) -> Result<Generation, RunError> {
+        let mut parts = Parts::of(before);
+        for recipe in &mut parts.on_file {
+            if let Ok(known) = recipe
+                && known.settings.name == filter
+            {
+                *recipe = Recipe::read(&known.settings, &self.file, files);
+            }
+        }
+        parts.probes = probe::read(&parts.plan.reload.probe, files);
+        parts.anew = Some(filter.to_owned());
         self.assemble(number, parts, Some(before), wishes)
     }
 
@@ -162,15 +196,15 @@ impl Loader {
         before: Option<&Generation>,
         wishes: &Wishes,
     ) -> Result<Generation, RunError> {
-        let Parts { plan, on_file, upstreams, keys, probes, began } = parts;
+        let Parts { plan, on_file, upstreams, keys, probes, anew, began } = parts;
         let mut stages = Stages { read_ms: millis(began.elapsed()), ..Stages::default() };
         let serving: Vec<_> = upstreams.iter().map(|known| known.upstream.clone()).collect();
         let reached = self.machine.callouts().set_upstreams(&serving);
-        let built = self.versions(&plan, &on_file, before, wishes, &mut stages).and_then(|versions| {
+        let built = self.versions(&plan, &on_file, before, wishes, anew.as_deref(), &mut stages).and_then(|versions| {
             let site = build::site(&plan, &self.file, &versions, &wishes.disabled, serving, &self.traffic, number)?;
             let keys = keys?;
             let probing = Instant::now();
-            probe::play(&*self.probe, &self.host, probes, &versions)?;
+            probe::all_ok(probe::play(&*self.probe, &self.host, probes, &versions))?;
             stages.probe_ms = millis(probing.elapsed());
             // The last that can fail, as it cannot be taken back.
             self.log
@@ -193,12 +227,13 @@ impl Loader {
         on_file: &[Result<Recipe, FilterProblem>],
         before: Option<&Generation>,
         wishes: &Wishes,
+        anew: Option<&str>,
         stages: &mut Stages,
     ) -> Result<Vec<Arc<Version>>, RunError> {
         let before = before.map_or(&[][..], |before| &before.versions);
         let recipes =
             on_file.iter().map(|recipe| recipe.clone().map(|recipe| wishes.pins.instead_of(recipe))).collect();
-        let builder = Builder { host: &self.host, file: &self.file, shards: self.shards };
+        let builder = Builder { host: &self.host, file: &self.file, shards: self.shards, anew };
         let (mut versions, mut problems) = (Vec::new(), Vec::new());
         for built in builder.build(plan, recipes, before) {
             match built {

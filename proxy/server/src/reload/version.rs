@@ -16,6 +16,7 @@ use sluice_host::{Code, Digest, Filter, FilterSpec, Host, Isolation};
 use super::{Files, crew};
 use crate::{
     load::{FilterProblem, Place},
+    sources::module_of,
     spec,
 };
 
@@ -121,6 +122,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) file: &'a Path,
     /// Guests of each filter that meets traffic.
     pub(crate) shards: usize,
+    /// A filter that is not taken over, although nothing changed.
+    pub(crate) anew: Option<&'a str>,
 }
 
 impl Builder<'_> {
@@ -143,7 +146,7 @@ impl Builder<'_> {
                 Ok(Wanted { recipe, configs, service: plan.services.contains(&index) })
             })
             .collect();
-        let kept = |wanted: &Wanted| before.iter().find(|v| v.serves(wanted)).cloned();
+        let kept = |wanted: &Wanted| before.iter().find(|v| Some(v.name()) != self.anew && v.serves(wanted)).cloned();
         let codes = self.codes(wanted.iter().flatten().filter(|w| kept(w).is_none()).map(|w| &w.recipe), before);
         crew::each(&wanted, |wanted| {
             let wanted = wanted.as_ref().map_err(FilterProblem::clone)?;
@@ -218,17 +221,14 @@ fn configs(uses: &[Option<String>], own: &str) -> Vec<String> {
 pub(crate) fn module_path(source: &Source) -> PathBuf {
     match source {
         Source::Path(path) => path.clone(),
-        Source::Build(folder) => {
-            let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            folder.join(format!("{name}.wasm"))
-        }
+        Source::Build(folder) => module_of(folder).unwrap_or_else(|_| folder.clone()),
     }
 }
 
 fn unreadable(source: &Source, error: &std::io::Error) -> String {
     match source {
         Source::Build(folder) if error.kind() == std::io::ErrorKind::NotFound => {
-            format!("is not there; build it first (its source is {})", folder.display())
+            format!("is not there; `sluice build {}` builds it", folder.display())
         }
         _ => format!("cannot be read: {error}"),
     }

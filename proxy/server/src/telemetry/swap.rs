@@ -91,7 +91,10 @@ fn caused(span: Span, generation: u64, cause: &Cause) -> Span {
     match cause {
         Cause::Files { files } => span.with_text("sluice.files", files.join(",").as_bytes()),
         Cause::Admin { client } => span.with("client.address", client.clone()),
-        Cause::Rollback { filter, client } | Cause::Disable { filter, client } | Cause::Enable { filter, client } => {
+        Cause::Anew { filter, client }
+        | Cause::Rollback { filter, client }
+        | Cause::Disable { filter, client }
+        | Cause::Enable { filter, client } => {
             span.with("sluice.filter", filter.clone()).with("client.address", client.clone())
         }
         Cause::Crashes { filter, crashes, requests } => span
