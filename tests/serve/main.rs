@@ -23,6 +23,7 @@ mod errors;
 mod grpc;
 mod guests;
 mod headers;
+mod health;
 mod hop;
 mod hostile;
 mod http2;

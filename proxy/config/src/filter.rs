@@ -53,7 +53,7 @@ section! {
     Source, check one_source {
         /// A `.wasm` file.
         path: Option<FilePath>,
-        /// A folder that `sluice build` can build.
+        /// A folder with a Cargo.toml or a go.mod, which `sluice build` builds; its module is in it, under the folder's own name.
         build: Option<FilePath>,
         /// Reserved for OCI registries; not supported yet.
         oci: Option<NotYet>,

@@ -4,6 +4,7 @@ mod limits;
 mod logs;
 mod reload;
 mod traces;
+mod upstream;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,6 +12,9 @@ pub use limits::{Cache, Guests, Limits, Server, Shared};
 pub use logs::{AccessFormat, AccessLog, AccessTo, Field, Log, LogModule, Piece, Redact};
 pub use reload::{AfterDrain, Reload, Rollback};
 pub use traces::{B3, IpNet, Metrics, Otlp, OtlpCompression, OtlpProtocol, Sampling};
+pub use upstream::{
+    Balance, Endpoint, Servers, Timeouts, Upstream, UpstreamHealth, UpstreamHttp, UpstreamKind, UpstreamTls,
+};
 
 use crate::Origins;
 
@@ -205,98 +209,6 @@ pub enum Grant {
     All,
     /// These names and nothing else; empty grants nothing.
     Only(Vec<String>),
-}
-
-/// One upstream.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Upstream {
-    /// The key under `upstreams:`.
-    pub name: String,
-    /// What stands behind it.
-    pub kind: UpstreamKind,
-    /// Position of the key.
-    pub at: Position,
-}
-
-/// What stands behind an upstream's name.
-#[derive(Debug, Clone, PartialEq)]
-pub enum UpstreamKind {
-    /// The embedded echo, which answers with what it received, as JSON.
-    Echo,
-    /// Real servers.
-    Servers(Servers),
-}
-
-/// Endpoints and how to speak to them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Servers {
-    /// At least one.
-    pub endpoints: Vec<Endpoint>,
-    /// How one is chosen.
-    pub balance: Balance,
-    /// TLS towards the endpoints.
-    pub tls: Option<UpstreamTls>,
-    /// Which HTTP is spoken.
-    pub http: UpstreamHttp,
-    /// Every wait is bounded.
-    pub timeouts: Timeouts,
-}
-
-/// One server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Host name or IP address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Share of the requests relative to the others (1 to 1000, default 1).
-    pub weight: u32,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Balance {
-    /// One after the other, by weight.
-    #[default]
-    RoundRobin,
-    /// By chance, by weight.
-    Random,
-}
-
-/// TLS towards an upstream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Name sent and verified; the endpoint's host when `None`.
-    pub sni: Option<String>,
-    /// PEM file of authorities to trust in place of the system's.
-    pub ca: Option<PathBuf>,
-    /// False turns verification off, which the server says in its log (default true).
-    pub verify: bool,
-}
-
-/// Which HTTP is spoken to an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UpstreamHttp {
-    /// HTTP/1.1 (the default without TLS).
-    H1,
-    /// HTTP/2 only; without TLS by prior knowledge.
-    H2,
-    /// With TLS by ALPN, without TLS HTTP/1.1.
-    #[default]
-    Auto,
-}
-
-/// Waits towards an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timeouts {
-    /// TCP and TLS together (default 5s).
-    pub connect: Duration,
-    /// Between two reads (default 60s).
-    pub read: Duration,
-    /// Between two writes (default 60s).
-    pub write: Duration,
-    /// Idle pooled connections are closed after this (default 60s).
-    pub idle: Duration,
 }
 
 /// One route.

@@ -28,6 +28,8 @@ section! {
         http: UpstreamHttp = "auto",
         /// Every wait is bounded.
         timeouts: Timeouts = "{}",
+        /// When an endpoint that does not answer is passed over.
+        health: Health = "{}",
     }
 }
 
@@ -64,6 +66,18 @@ section! {
         write: Time<1, { 24 * HOUR }> = "60s",
         /// Idle pooled connections are closed after this.
         idle: Time<1, { 24 * HOUR }> = "60s",
+    }
+}
+
+section! {
+    /// When an endpoint that does not answer is passed over
+    Health {
+        /// So many attempts in a row of which no answer came take it out; 0 never does. The only endpoint never is.
+        failures: Int<0, 10_000> = "3",
+        /// How long it stays out before a request is let through to see. Each one that fails, too, doubles it.
+        period: Time<1, HOUR> = "5s",
+        /// The longest of these times.
+        max_period: Time<1, HOUR> = "60s",
     }
 }
 
@@ -224,6 +238,11 @@ impl Upstream {
                     read: self.timeouts.read.0,
                     write: self.timeouts.write.0,
                     idle: self.timeouts.idle.0,
+                },
+                health: plan::UpstreamHealth {
+                    failures: u32::try_from(self.health.failures.0).unwrap_or(u32::MAX),
+                    period: self.health.period.0,
+                    max_period: self.health.max_period.0.max(self.health.period.0),
                 },
             }),
         };

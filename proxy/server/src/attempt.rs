@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, ErrorSource, ErrorType, Result, RetryType};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use quanta::Instant;
@@ -38,7 +38,8 @@ pub(crate) fn begin(session: &Session, ctx: &mut Context) -> Result<(Arc<Endpoin
     let Some(servers) = servers(ctx) else {
         return Err(Error::explain(ErrorType::InternalError, "the route has no upstream with endpoints"));
     };
-    let ready = servers.endpoint().and_then(|endpoint| Some((endpoint.clone(), endpoint.address()?)));
+    // The address of the attempt before, if there was one.
+    let ready = servers.next(now, ctx.upstream).map(|(endpoint, address)| (endpoint.clone(), address));
     let Some((endpoint, address)) = ready else {
         ctx.stash = Some(Stash::Cause(Cause::no_endpoint()));
         return Err(Error::explain(ErrorType::HTTPStatus(502), "no endpoint"));
@@ -47,7 +48,7 @@ pub(crate) fn begin(session: &Session, ctx: &mut Context) -> Result<(Arc<Endpoin
     if let Some(trace) = &mut ctx.trace {
         trace.attempt(now, ctx.upstream, ctx.route.as_ref().map(|route| route.facts.clone()));
     }
-    traffic::begin(session, ctx, endpoint.tally().clone(), now);
+    traffic::begin(session, ctx, endpoint.clone(), now);
     Ok((endpoint, address))
 }
 
@@ -67,6 +68,9 @@ pub(crate) fn unreached(session: &Session, ctx: &mut Context, mut error: Box<Err
         trace.attempt_failed(token);
     }
     error.set_retry(more);
+    if let Some(attempt) = &ctx.attempt {
+        attempt.endpoint().unanswered();
+    }
     traffic::failed(session, ctx, token);
     error
 }
@@ -74,6 +78,14 @@ pub(crate) fn unreached(session: &Session, ctx: &mut Context, mut error: Box<Err
 /// It had a connection and failed: whether the request may be sent once more.
 pub(crate) fn failed(session: &Session, ctx: &Context, reused: bool, mut error: Box<Error>) -> Box<Error> {
     let inner = session.as_ref();
+    // A connection that rested may have been closed meanwhile; clients fail, too; and who began to answer is there.
+    let rested = reused && matches!(error.retry, RetryType::ReusedOnly);
+    if !rested
+        && *error.esource() == ErrorSource::Upstream
+        && let Some(attempt) = ctx.attempt.as_ref().filter(|attempt| !attempt.is_answered())
+    {
+        attempt.endpoint().unanswered();
+    }
     // Filters hear each piece of a body once. What they made of one that was read before is kept.
     let heard = ctx.exchange.as_ref().is_some_and(|e| e.chain().reads_request_body());
     let again = ctx.bodiless || ctx.body.is_some() || (!heard && !inner.retry_buffer_truncated());
@@ -89,6 +101,7 @@ pub(crate) fn failed(session: &Session, ctx: &Context, reused: bool, mut error: 
 pub(crate) fn answered(ctx: &mut Context, head: &ResponseHeader) {
     if let Some(attempt) = &mut ctx.attempt {
         attempt.answered(head.status.as_u16(), head.version);
+        attempt.endpoint().answered();
     }
     if let Some(trace) = &mut ctx.trace {
         trace.answered(head.status.as_u16());

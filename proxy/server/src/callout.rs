@@ -12,6 +12,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Full};
 use parking_lot::{Mutex, RwLock};
+use quanta::Instant;
 use sluice_host::{Callout, CalloutOutcome, CalloutResponse, Done, FieldList, TracePlace};
 
 use crate::{
@@ -78,7 +79,7 @@ impl Callouts {
         match known.as_deref().map(|u| &u.kind) {
             Some(Kind::Echo) => Ok(Target::Echo),
             Some(Kind::Servers(servers)) => {
-                let endpoint = servers.endpoint().ok_or("the upstream has no endpoint")?;
+                let endpoint = servers.next_named(Instant::now(), None).ok_or("the upstream has no endpoint")?;
                 Ok(Target::Endpoint(endpoint.clone()))
             }
             None => {
@@ -125,7 +126,7 @@ impl Callouts {
             span.asks(endpoint.host_and_port());
         }
         let request = request(callout, endpoint.scheme())?;
-        let response = endpoint.http_client().request(request).await.map_err(|e| words(&e))?;
+        let response = endpoint.reached(endpoint.http_client().request(request).await).map_err(|e| words(&e))?;
         let (head, mut body) = response.into_parts();
         let (mut whole, mut trailers) = (BytesMut::new(), HeaderMap::new());
         while let Some(frame) = body.frame().await {

@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
+use hyper_util::client::legacy::Error as ClientError;
 use parking_lot::RwLock;
 use pingora_core::{
     protocols::{Stream, tls::CaType},
     upstreams::peer::{HttpPeer, PeerOptions},
     utils::tls::WrappedX509,
 };
-use sluice_config::plan::{self, UpstreamHttp};
+use quanta::Instant;
+use sluice_config::plan::{self, UpstreamHealth, UpstreamHttp};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::{
@@ -37,6 +39,7 @@ pub(crate) struct Settings {
     tls: bool,
     group: u64,
     http: UpstreamHttp,
+    health: UpstreamHealth,
 }
 
 /// One server.
@@ -58,7 +61,10 @@ pub(crate) struct Endpoint {
 impl Settings {
     /// `number` tells upstreams apart in the connection pool.
     pub(crate) fn build(plan: &plan::Servers, number: u64, files: &Files) -> Result<Self, UpstreamError> {
-        Ok(Self { options: options(plan, files)?, tls: plan.tls.is_some(), group: number, http: plan.http })
+        // Where there is no other, passing it over helps nobody.
+        let failures = if plan.endpoints.len() > 1 { plan.health.failures } else { 0 };
+        let health = UpstreamHealth { failures, ..plan.health };
+        Ok(Self { options: options(plan, files)?, tls: plan.tls.is_some(), group: number, http: plan.http, health })
     }
 }
 
@@ -87,7 +93,8 @@ impl Endpoint {
         options.connection_timeout = Some(CONNECT);
         options.total_connection_timeout = Some(CONNECT);
         options.idle_timeout = Some(IDLE);
-        let settings = Settings { options, tls: false, group: 0, http: UpstreamHttp::H1 };
+        let health = UpstreamHealth { failures: 0, period: CONNECT, max_period: CONNECT };
+        let settings = Settings { options, tls: false, group: 0, http: UpstreamHttp::H1, health };
         Self::new(host.to_owned(), port, String::new(), Vec::new(), Arc::new(settings), Arc::default())
     }
 
@@ -160,6 +167,42 @@ impl Endpoint {
     /// How it was reached.
     pub(crate) fn tally(&self) -> &Arc<Tally> {
         &self.tally
+    }
+
+    /// Whether a request may go there now; asked once for each.
+    #[inline]
+    pub(crate) fn admits(&self, now: Instant) -> bool {
+        self.tally.health.admits(now, &self.settings.health)
+    }
+
+    /// It answered a request.
+    #[inline]
+    pub(crate) fn answered(&self) {
+        if self.tally.health.answered() {
+            tracing::info!(endpoint = self.authority(), "the endpoint answers again, and gets its requests");
+        }
+    }
+
+    /// No answer came of a request.
+    pub(crate) fn unanswered(&self) {
+        if let Some(time) = self.tally.health.failed(Instant::now(), &self.settings.health) {
+            let endpoint = self.authority();
+            tracing::warn!(
+                endpoint,
+                seconds = time.as_secs_f64(),
+                "no answers come from the endpoint: it is passed over"
+            );
+        }
+    }
+
+    /// What came of a callout, noted: how long its filter wants to wait says nothing, but no connection does.
+    pub(crate) fn reached<T>(&self, came: Result<T, ClientError>) -> Result<T, ClientError> {
+        match &came {
+            Ok(_) => self.answered(),
+            Err(error) if error.is_connect() => self.unanswered(),
+            Err(_) => {}
+        }
+        came
     }
 
     /// `http` or `https`.

@@ -118,7 +118,7 @@ async fn exchange(
         Ok(request) => request,
         Err(why) => return (INTERNAL, why),
     };
-    let response = match endpoint.grpc_client().request(request).await {
+    let response = match endpoint.reached(endpoint.grpc_client().request(request).await) {
         Ok(response) => response,
         Err(error) => return (UNAVAILABLE, words(&error)),
     };

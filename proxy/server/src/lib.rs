@@ -21,6 +21,7 @@ mod front;
 mod grants;
 mod grpc;
 mod heads;
+mod health;
 mod held;
 mod hop;
 mod instead;

@@ -19,7 +19,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
-    attempt::MAX_TRIES,
     cause::Cause,
     context::Context,
     dial::{Body, BoxError},
@@ -120,6 +119,10 @@ async fn ask(session: &mut Session, ctx: &mut Context) -> Result<bool> {
             }
         }
     };
+    match &response {
+        Ok(Ok(_)) => endpoint.answered(),
+        _ => endpoint.unanswered(),
+    }
     match response {
         Ok(Ok(response)) => relay_response::run(session, ctx, response, feed, waits).await,
         Ok(Err(error)) if error.is_connect() => refuse(session, ctx, Cause::connect()).await,
@@ -196,13 +199,12 @@ fn prepare(
         _ => return Err(Cause::no_route()),
     };
     ctx.tries = 1;
-    // An endpoint whose name means nothing now is passed over.
-    let endpoint = (0..servers.len().min(MAX_TRIES)).find_map(|_| servers.endpoint().filter(|e| e.address().is_some()));
-    let endpoint = endpoint.ok_or_else(Cause::no_endpoint)?.clone();
-    ctx.upstream = endpoint.address();
     let now = Instant::now();
+    let (endpoint, address) = servers.next(now, None).ok_or_else(Cause::no_endpoint)?;
+    let endpoint = endpoint.clone();
+    ctx.upstream = Some(address);
     ctx.upstream_times.ask(now);
-    traffic::begin(session, ctx, endpoint.tally().clone(), now);
+    traffic::begin(session, ctx, endpoint.clone(), now);
     let head = session.req_header();
     let mut headers: HeaderMap = head.headers.clone();
     if let Some(trace) = &mut ctx.trace {

@@ -172,14 +172,16 @@ async fn settle(exchange: &mut Exchange, mut step: Step) -> Result<(), Cause> {
 /// Connects to the upstream, to another endpoint of it when one does not answer.
 async fn connect(route: &TcpRoute, exchange: &mut Exchange, record: &mut Connection) -> Result<Stream, Cause> {
     let Kind::Servers(servers) = &route.upstream.kind else { return Err(Cause::no_endpoint()) };
-    let mut last = String::new();
+    let (mut last, mut tried) = (String::new(), None);
     for _ in 0..servers.len().min(MAX_TRIES) {
         record.tries += 1;
-        let Some(endpoint) = servers.endpoint() else { break };
+        let Some(endpoint) = servers.next_named(quanta::Instant::now(), tried) else { break };
+        tried = endpoint.address();
         let tally = endpoint.tally();
         tally.attempts.fetch_add(1, Ordering::Relaxed);
         match dial(endpoint, false).await {
             Ok(stream) => {
+                endpoint.answered();
                 let digest = stream.get_socket_digest();
                 let address = digest.as_ref().and_then(|d| d.peer_addr()).and_then(|a| a.as_inet().copied());
                 record.upstream = address;
@@ -188,6 +190,7 @@ async fn connect(route: &TcpRoute, exchange: &mut Exchange, record: &mut Connect
             }
             Err(error) => {
                 tally.failures.fetch_add(1, Ordering::Relaxed);
+                endpoint.unanswered();
                 last = words(&*error);
             }
         }

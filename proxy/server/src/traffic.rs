@@ -20,6 +20,7 @@ pub(crate) use self::{
     attempt::{Attempt, begin, end, failed},
     times::{Kind, Times, version},
 };
+use crate::health::Health;
 
 /// Names that are counted by, beyond which those are forgotten that no configuration which still serves names.
 const KEPT: usize = 1024;
@@ -83,6 +84,8 @@ pub(crate) struct Tally {
     pub(crate) opened: AtomicU64,
     /// Requests that found one open.
     pub(crate) reused: AtomicU64,
+    /// Whether it gets requests.
+    pub(crate) health: Health,
 }
 
 impl Tally {

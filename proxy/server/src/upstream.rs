@@ -1,10 +1,14 @@
 //! Upstreams: which endpoint is next, and how Pingora reaches it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
+use quanta::Instant;
 use sluice_config::plan::{self, Balance, UpstreamHttp};
 
 use crate::{
@@ -98,13 +102,41 @@ impl Servers {
         &self.endpoints
     }
 
-    /// The endpoint whose turn it is.
-    pub(crate) fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+    /// The endpoint whose turn it is, and its address. Those that are passed over, and the one that was tried already, come
+    /// only where there is no other; `None` when no name means anything now.
+    #[inline]
+    pub(crate) fn next(&self, now: Instant, tried: Option<SocketAddr>) -> Option<(&Arc<Endpoint>, SocketAddr)> {
         let turn = match self.balance {
             Balance::RoundRobin => self.next.fetch_add(1, Ordering::Relaxed),
             Balance::Random => crate::outside::random_usize(),
         };
-        self.endpoints.get(*self.turns.get(turn % self.turns.len().max(1))?)
+        let turn = turn % self.turns.len().max(1);
+        match self.at(turn) {
+            Some((endpoint, address)) if Some(address) != tried && endpoint.admits(now) => Some((endpoint, address)),
+            _ => self.another(turn, now, tried),
+        }
+    }
+
+    /// The same for those who look a name up themselves when it meant nothing before.
+    pub(crate) fn next_named(&self, now: Instant, tried: Option<SocketAddr>) -> Option<&Arc<Endpoint>> {
+        self.next(now, tried).map(|(endpoint, _)| endpoint).or_else(|| self.endpoints.first())
+    }
+
+    fn at(&self, turn: usize) -> Option<(&Arc<Endpoint>, SocketAddr)> {
+        let endpoint = self.endpoints.get(*self.turns.get(turn)?)?;
+        Some((endpoint, endpoint.address()?))
+    }
+
+    #[cold]
+    fn another(&self, turn: usize, now: Instant, tried: Option<SocketAddr>) -> Option<(&Arc<Endpoint>, SocketAddr)> {
+        // That of this turn was asked.
+        let others = || (1..=self.turns.len()).filter_map(|step| self.at((turn + step) % self.turns.len()));
+        let is_new = |(_, address): &(_, SocketAddr)| Some(*address) != tried;
+        let asked = self.at(turn).map(|(endpoint, _)| endpoint);
+        let admitted = |(endpoint, _): &(&Arc<Endpoint>, _)| {
+            !asked.is_some_and(|asked| Arc::ptr_eq(asked, endpoint)) && endpoint.admits(now)
+        };
+        others().filter(is_new).find(admitted).or_else(|| others().find(is_new)).or_else(|| others().next())
     }
 }
 

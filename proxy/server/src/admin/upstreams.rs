@@ -30,11 +30,12 @@ fn shown(upstream: &Upstream) -> Value {
 
 /// `addresses` is empty while its name means nothing.
 fn endpoint(endpoint: &Endpoint) -> Value {
-    let Tally { attempts, failures, opened, reused } = &**endpoint.tally();
+    let Tally { attempts, failures, opened, reused, health } = &**endpoint.tally();
     json!({
         "endpoint": endpoint.authority(),
         "scheme": endpoint.scheme(),
         "addresses": endpoint.addresses(),
+        "passed_over": health.is_out(),
         "attempts": attempts.load(Relaxed),
         "failures": failures.load(Relaxed),
         "connections": opened.load(Relaxed),

@@ -87,14 +87,20 @@ fn endpoints(page: &mut Page, traffic: &Traffic) {
         Family::new("sluice.upstream.connections", "{connection}", "Connections to an endpoint that were opened");
     let mut reused =
         Family::new("sluice.upstream.connections_reused", "{request}", "Requests that found a connection open");
+    let mut passed_over = Family::new(
+        "sluice.upstream.passed_over",
+        "{endpoint}",
+        "1 while an endpoint of which no answers come gets no requests",
+    );
     for (upstream, reached) in traffic.upstreams.all() {
         for (endpoint, tally) in reached.endpoints.all() {
             let labels = [("upstream", &*upstream), ("endpoint", &*endpoint)];
-            let Tally { attempts: a, failures: f, opened: o, reused: r } = &*tally;
+            let Tally { attempts: a, failures: f, opened: o, reused: r, health } = &*tally;
             for (family, count) in [(&mut attempts, a), (&mut failures, f), (&mut opened, o), (&mut reused, r)] {
                 family.add(labels, Value::Count(count.load(Relaxed)));
             }
+            passed_over.add(labels, Value::Level(f64::from(u8::from(health.is_out()))));
         }
     }
-    [attempts, failures, opened, reused].into_iter().for_each(|family| page.add(family));
+    [attempts, failures, opened, reused, passed_over].into_iter().for_each(|family| page.add(family));
 }

@@ -9,13 +9,13 @@ use http::Version;
 use pingora_proxy::Session;
 use quanta::Instant;
 
-use super::{Kind, Tally, Traffic, version};
-use crate::{answer, context::Context, method, site::Action};
+use super::{Kind, Traffic, version};
+use crate::{answer, context::Context, endpoint::Endpoint, method, site::Action};
 
 /// One attempt at an endpoint.
 pub(crate) struct Attempt {
     began: Instant,
-    tally: Arc<Tally>,
+    endpoint: Arc<Endpoint>,
     /// What was answered.
     answer: Option<(u16, Version)>,
 }
@@ -23,7 +23,17 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// There is a connection for it.
     pub(crate) fn connected(&self, reused: bool) {
-        self.tally.connected(reused);
+        self.endpoint.tally().connected(reused);
+    }
+
+    /// Whom it is made at.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether the head of an answer has come.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answer.is_some()
     }
 
     /// The head of its answer has come.
@@ -35,13 +45,13 @@ impl Attempt {
     }
 }
 
-/// An attempt at the endpoint of this tally begins now; one before it came to nothing.
-pub(crate) fn begin(session: &Session, ctx: &mut Context, tally: Arc<Tally>, now: Instant) {
+/// An attempt at this endpoint begins now; one before it came to nothing.
+pub(crate) fn begin(session: &Session, ctx: &mut Context, endpoint: Arc<Endpoint>, now: Instant) {
     if let Some(before) = ctx.attempt.take() {
         count(session, ctx, &before, now.duration_since(before.began), Some("upstream_reset"));
     }
-    tally.attempts.fetch_add(1, Relaxed);
-    ctx.attempt = Some(Attempt { began: now, tally, answer: None });
+    endpoint.tally().attempts.fetch_add(1, Relaxed);
+    ctx.attempt = Some(Attempt { began: now, endpoint, answer: None });
 }
 
 /// The attempt did not get a connection.
@@ -74,7 +84,7 @@ pub(crate) fn end(traffic: &Traffic, session: &Session, ctx: &mut Context) {
 
 fn count(session: &Session, ctx: &Context, attempt: &Attempt, took: Duration, error: Option<&'static str>) {
     if error.is_some_and(|error| error.starts_with("upstream_")) {
-        attempt.tally.failures.fetch_add(1, Relaxed);
+        attempt.endpoint.tally().failures.fetch_add(1, Relaxed);
     }
     let Some(Action::Upstream(upstream)) = ctx.route.as_ref().map(|route| &route.action) else { return };
     let kind = Kind {
