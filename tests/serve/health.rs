@@ -141,3 +141,50 @@ fn the_only_endpoint_is_never_out() {
     }
     assert_eq!((&shown(&proxy, 0)["attempts"], &shown(&proxy, 0)["passed_over"]), (&5.into(), &false.into()));
 }
+
+/// It answers requests as ever, and says by itself that it is to get none.
+#[test]
+fn an_endpoint_that_says_that_it_is_not_well_gets_no_requests_until_it_is() {
+    let well = Arc::new(AtomicBool::new(true));
+    let asked = Origin::start({
+        let well = well.clone();
+        move |request| match request.target() {
+            "/how-are-you" if !well.load(SeqCst) => {
+                Reply::Bytes(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nill".to_vec())
+            }
+            "/how-are-you" => Reply::ok("well"),
+            _ => Reply::ok("asked"),
+        }
+    });
+    let up = Origin::start(|_| Reply::ok("up"));
+    let endpoints = [&*asked.address.to_string(), &up.address.to_string()];
+    let check = "health: { failures: 2, check: { path: /how-are-you, every: 100ms } }";
+    let proxy = proxy(&endpoints, check);
+    let mut client = proxy.client();
+    let mut texts = |count| (0..count).map(|_| client.request("GET /", &[], "").text()).collect::<Vec<_>>().join(" ");
+    assert_eq!(texts(4), "asked up asked up");
+    let question = std::iter::repeat_with(|| asked.request()).find(|request| request.target() == "/how-are-you");
+    assert!(question.unwrap().header("user-agent").ends_with(" (health check)"));
+
+    well.store(false, SeqCst);
+    proxy.logged("the endpoint is not well: it is passed over");
+    assert_eq!((texts(4), shown(&proxy, 0)["passed_over"].as_bool()), ("up up up up".into(), Some(true)));
+    assert!(proxy.log().contains("why=\"it answers 503 Service Unavailable\""), "{}", proxy.log());
+
+    well.store(true, SeqCst);
+    proxy.logged("the endpoint is well, and gets its requests");
+    let texts = texts(4);
+    assert_eq!((texts.matches("asked").count(), texts.matches("up").count()), (2, 2), "{texts}");
+}
+
+/// Nothing is asked for: it takes connections, or does not.
+#[test]
+fn an_endpoint_can_be_asked_for_a_connection_alone() {
+    let up = Origin::start(|_| Reply::ok("up"));
+    let check = "health: { failures: 1, check: { every: 100ms } }";
+    let proxy = proxy(&[NOBODY, &up.address.to_string()], check);
+    let log = proxy.logged("the endpoint is not well: it is passed over");
+    assert!(log.contains("endpoint=\"127.0.0.1:1\""), "{log}");
+    assert_eq!(proxy.client().request("GET /", &[], "").text(), "up");
+    assert_eq!(shown(&proxy, 0)["attempts"], 0, "no request found out");
+}

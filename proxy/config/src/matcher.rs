@@ -89,7 +89,7 @@ impl Shape for Host {
 }
 
 /// A path as requests have it.
-pub(crate) struct Path(String);
+pub(crate) struct Path(pub(crate) String);
 
 impl Shape for Path {
     fn title() -> String {

@@ -13,7 +13,8 @@ pub use logs::{AccessFormat, AccessLog, AccessTo, Field, Log, LogModule, Piece, 
 pub use reload::{AfterDrain, Reload, Rollback};
 pub use traces::{B3, IpNet, Metrics, Otlp, OtlpCompression, OtlpProtocol, Sampling};
 pub use upstream::{
-    Balance, Endpoint, Servers, Timeouts, Upstream, UpstreamHealth, UpstreamHttp, UpstreamKind, UpstreamTls,
+    Balance, Endpoint, HealthCheck, Servers, Timeouts, Upstream, UpstreamHealth, UpstreamHttp, UpstreamKind,
+    UpstreamTls,
 };
 
 use crate::Origins;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     declare::{choice, section},
+    matcher::Path,
     net::{host_port, is_host},
     node::{Kind, Node, Scalar, Typed},
     plan::{self, Balance, Position, UpstreamHttp, UpstreamKind},
@@ -78,6 +79,20 @@ section! {
         period: Time<1, HOUR> = "5s",
         /// The longest of these times.
         max_period: Time<1, HOUR> = "60s",
+        /// Asks each endpoint how it is, also without traffic.
+        check: Option<Check>,
+    }
+}
+
+section! {
+    /// Asks endpoints how they are
+    Check {
+        /// What is asked for by GET; a status below 400 is good. Without it a connection is.
+        path: Option<Path>,
+        /// How long from one answer to the next question.
+        every: Time<100, HOUR> = "5s",
+        /// How long an answer may take.
+        timeout: Time<1, HOUR> = "1s",
     }
 }
 
@@ -228,7 +243,7 @@ impl Upstream {
     pub(crate) fn plan(self, name: String, at: Position) -> plan::Upstream {
         let kind = match self.endpoints {
             None => UpstreamKind::Echo,
-            Some(endpoints) => UpstreamKind::Servers(plan::Servers {
+            Some(endpoints) => UpstreamKind::Servers(Box::new(plan::Servers {
                 endpoints: endpoints.0.into_iter().map(|endpoint| endpoint.0).collect(),
                 balance: self.balance,
                 tls: self.tls.and_then(|tls| tls.0),
@@ -243,8 +258,13 @@ impl Upstream {
                     failures: u32::try_from(self.health.failures.0).unwrap_or(u32::MAX),
                     period: self.health.period.0,
                     max_period: self.health.max_period.0.max(self.health.period.0),
+                    check: self.health.check.map(|check| plan::HealthCheck {
+                        path: check.path.map(|path| path.0),
+                        every: check.every.0,
+                        timeout: check.timeout.0,
+                    }),
                 },
-            }),
+            })),
         };
         plan::Upstream { name, kind, at }
     }

@@ -14,11 +14,12 @@ use pingora_core::{
     utils::tls::WrappedX509,
 };
 use quanta::Instant;
-use sluice_config::plan::{self, UpstreamHealth, UpstreamHttp};
+use sluice_config::plan::{self, HealthCheck, UpstreamHttp};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::{
     dial::{self, Client},
+    health::Rules,
     reload::Files,
     resting::Resting,
     traffic::{Reached, Tally},
@@ -39,7 +40,8 @@ pub(crate) struct Settings {
     tls: bool,
     group: u64,
     http: UpstreamHttp,
-    health: UpstreamHealth,
+    rules: Rules,
+    check: Option<HealthCheck>,
 }
 
 /// One server.
@@ -56,15 +58,20 @@ pub(crate) struct Endpoint {
     /// For HTTP callouts, as the upstream speaks it, and for gRPC, which is always HTTP/2.
     http: OnceLock<Client>,
     grpc: OnceLock<Client>,
+    /// It is asked how it is.
+    checked: OnceLock<()>,
 }
 
 impl Settings {
     /// `number` tells upstreams apart in the connection pool.
     pub(crate) fn build(plan: &plan::Servers, number: u64, files: &Files) -> Result<Self, UpstreamError> {
         // Where there is no other, passing it over helps nobody.
-        let failures = if plan.endpoints.len() > 1 { plan.health.failures } else { 0 };
-        let health = UpstreamHealth { failures, ..plan.health };
-        Ok(Self { options: options(plan, files)?, tls: plan.tls.is_some(), group: number, http: plan.http, health })
+        let plan::UpstreamHealth { failures, period, max_period, check } = plan.health.clone();
+        let misses = failures.max(1);
+        let failures = if plan.endpoints.len() > 1 { failures } else { 0 };
+        let rules = Rules { failures, misses, period, max_period };
+        let (options, tls) = (options(plan, files)?, plan.tls.is_some());
+        Ok(Self { options, tls, group: number, http: plan.http, rules, check })
     }
 }
 
@@ -93,8 +100,8 @@ impl Endpoint {
         options.connection_timeout = Some(CONNECT);
         options.total_connection_timeout = Some(CONNECT);
         options.idle_timeout = Some(IDLE);
-        let health = UpstreamHealth { failures: 0, period: CONNECT, max_period: CONNECT };
-        let settings = Settings { options, tls: false, group: 0, http: UpstreamHttp::H1, health };
+        let rules = Rules { failures: 0, misses: 1, period: CONNECT, max_period: CONNECT };
+        let settings = Settings { options, tls: false, group: 0, http: UpstreamHttp::H1, rules, check: None };
         Self::new(host.to_owned(), port, String::new(), Vec::new(), Arc::new(settings), Arc::default())
     }
 
@@ -107,8 +114,8 @@ impl Endpoint {
         tally: Arc<Tally>,
     ) -> Self {
         let addresses = RwLock::new(addresses);
-        let (resting, http, grpc) = (Resting::new(), OnceLock::new(), OnceLock::new());
-        Self { host, port, sni, addresses, settings, tally, resting, http, grpc }
+        let (resting, http, grpc, checked) = (Resting::new(), OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { host, port, sni, addresses, settings, tally, resting, http, grpc, checked }
     }
 
     /// Where it is; `None` when its name means nothing now.
@@ -172,7 +179,7 @@ impl Endpoint {
     /// Whether a request may go there now; asked once for each.
     #[inline]
     pub(crate) fn admits(&self, now: Instant) -> bool {
-        self.tally.health.admits(now, &self.settings.health)
+        self.tally.health.admits(now, &self.settings.rules)
     }
 
     /// It answered a request.
@@ -185,13 +192,33 @@ impl Endpoint {
 
     /// No answer came of a request.
     pub(crate) fn unanswered(&self) {
-        if let Some(time) = self.tally.health.failed(Instant::now(), &self.settings.health) {
+        if let Some(time) = self.tally.health.failed(Instant::now(), &self.settings.rules) {
             let endpoint = self.authority();
             tracing::warn!(
                 endpoint,
                 seconds = time.as_secs_f64(),
                 "no answers come from the endpoint: it is passed over"
             );
+        }
+    }
+
+    /// How it is asked how it is, if it is.
+    pub(crate) fn check(&self) -> Option<&HealthCheck> {
+        self.settings.check.as_ref()
+    }
+
+    /// True once, when it is to be asked how it is: the caller does so from now on.
+    pub(crate) fn wants_checks(&self) -> bool {
+        self.check().is_some() && self.checked.set(()).is_ok()
+    }
+
+    /// What it said when it was asked how it is, or why it did not.
+    pub(crate) fn said(&self, how: Result<(), String>) {
+        let endpoint = self.authority();
+        match (self.tally.health.asked(how.is_ok(), &self.settings.rules), how) {
+            (Some(true), Err(why)) => tracing::warn!(endpoint, why, "the endpoint is not well: it is passed over"),
+            (Some(false), _) => tracing::info!(endpoint, "the endpoint is well, and gets its requests"),
+            _ => {}
         }
     }
 

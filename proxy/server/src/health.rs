@@ -1,5 +1,6 @@
 //! Whether an endpoint gets requests: one of which no answer comes several times in a row is passed over for a while. Then one
-//! request is let through to see; with the first answer the endpoint is back.
+//! request is let through to see; with the first answer the endpoint is back. One that says by itself that it is not well is
+//! passed over until it says otherwise.
 
 use std::{
     sync::{
@@ -13,7 +14,20 @@ use std::{
 };
 
 use quanta::Instant;
-use sluice_config::plan::UpstreamHealth;
+
+/// For how long endpoints are passed over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Attempts in a row without an answer that take one out; 0 never does.
+    pub(crate) failures: u32,
+    /// Questions in a row without a good answer that do.
+    pub(crate) misses: u32,
+    pub(crate) period: Duration,
+    pub(crate) max_period: Duration,
+}
+
+/// It says that it is not well: no time ends that.
+const SICK: u64 = u64::MAX;
 
 /// Moments are counted from here.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -29,19 +43,21 @@ pub(crate) struct Health {
     rounds: AtomicU32,
     /// A request was let through to see.
     trying: AtomicBool,
+    /// Questions in a row without a good answer.
+    misses: AtomicU32,
 }
 
 impl Health {
     /// Whether a request may go there. Where the time is over, the one that hears it first may, and has as long again to show
     /// how things are before the next one may.
     #[inline]
-    pub(crate) fn admits(&self, now: Instant, rules: &UpstreamHealth) -> bool {
+    pub(crate) fn admits(&self, now: Instant, rules: &Rules) -> bool {
         let until = self.until.load(Acquire);
         until == 0 || self.admits_one(until, now, rules)
     }
 
     #[cold]
-    fn admits_one(&self, until: u64, now: Instant, rules: &UpstreamHealth) -> bool {
+    fn admits_one(&self, until: u64, now: Instant, rules: &Rules) -> bool {
         let (now, longer) = (moment(now), lasts(rules, self.rounds.load(Relaxed)));
         let is_first = || self.until.compare_exchange(until, now + longer, AcqRel, Relaxed).is_ok();
         let let_through = now >= until && is_first();
@@ -67,11 +83,24 @@ impl Health {
         self.failures.store(0, Relaxed);
         self.rounds.store(0, Relaxed);
         self.trying.store(false, Relaxed);
-        self.until.swap(0, AcqRel) != 0
+        let until = self.until.load(Acquire);
+        // One that says itself that it is not well may answer requests all the same.
+        until != 0 && until != SICK && self.until.compare_exchange(until, 0, AcqRel, Relaxed).is_ok()
+    }
+
+    /// It was asked how it is. Whether it is passed over from now on, when that changes.
+    pub(crate) fn asked(&self, well: bool, rules: &Rules) -> Option<bool> {
+        if !well {
+            let misses = self.misses.fetch_add(1, Relaxed).saturating_add(1);
+            return (misses >= rules.misses && self.until.swap(SICK, AcqRel) != SICK).then_some(true);
+        }
+        self.misses.store(0, Relaxed);
+        let was_sick = self.until.compare_exchange(SICK, 0, AcqRel, Relaxed).is_ok();
+        (self.recovers() || was_sick).then_some(false)
     }
 
     /// No answer came. For how long it is passed over, when that begins or is prolonged by this one.
-    pub(crate) fn failed(&self, now: Instant, rules: &UpstreamHealth) -> Option<Duration> {
+    pub(crate) fn failed(&self, now: Instant, rules: &Rules) -> Option<Duration> {
         let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
         if rules.failures == 0 || failures < rules.failures {
             return None;
@@ -79,7 +108,7 @@ impl Health {
         let (until, now) = (self.until.load(Acquire), moment(now));
         let lasts = if until == 0 {
             lasts(rules, 0)
-        } else if self.trying.swap(false, AcqRel) {
+        } else if until != SICK && self.trying.swap(false, AcqRel) {
             lasts(rules, self.rounds.fetch_add(1, Relaxed) + 1)
         } else {
             // It was on its way before, or had nowhere else to go: that says nothing new.
@@ -96,7 +125,7 @@ fn moment(now: Instant) -> u64 {
 }
 
 /// How long it is passed over after it was prolonged so often, milliseconds.
-fn lasts(rules: &UpstreamHealth, rounds: u32) -> u64 {
+fn lasts(rules: &Rules, rounds: u32) -> u64 {
     let period = rules.period.saturating_mul(1 << rounds.min(16)).min(rules.max_period);
     u64::try_from(period.as_millis()).unwrap_or(u64::MAX / 4)
 }
@@ -105,8 +134,8 @@ fn lasts(rules: &UpstreamHealth, rounds: u32) -> u64 {
 mod tests {
     use super::*;
 
-    const RULES: UpstreamHealth =
-        UpstreamHealth { failures: 3, period: Duration::from_millis(100), max_period: Duration::from_millis(300) };
+    const RULES: Rules =
+        Rules { failures: 3, misses: 2, period: Duration::from_millis(100), max_period: Duration::from_millis(300) };
 
     fn at(began: Instant, ms: u64) -> Instant {
         began + Duration::from_millis(ms)
@@ -137,8 +166,24 @@ mod tests {
     }
 
     #[test]
+    fn what_it_says_itself_counts_more_than_what_it_answers() {
+        let (health, began) = (Health::default(), Instant::now());
+        assert_eq!((health.asked(true, &RULES), health.asked(false, &RULES)), (None, None));
+        assert_eq!((health.asked(false, &RULES), health.asked(false, &RULES)), (Some(true), None));
+        assert!(health.is_out() && !health.admits(at(began, 1 << 40), &RULES));
+        assert!((0..5).all(|_| health.failed(began, &RULES).is_none()));
+        assert!(!health.answered() && health.is_out(), "an answer to a request says nothing");
+        assert_eq!((health.asked(true, &RULES), health.asked(true, &RULES)), (Some(false), None));
+        assert!(health.admits(began, &RULES));
+        // A good answer brings one back of which no answers came.
+        assert!((0..3).filter_map(|_| health.failed(began, &RULES)).count() == 1 && health.is_out());
+        assert_eq!(health.asked(true, &RULES), Some(false));
+        assert!(!health.is_out());
+    }
+
+    #[test]
     fn nothing_takes_it_out_where_the_rules_say_so() {
-        let (health, rules) = (Health::default(), UpstreamHealth { failures: 0, ..RULES });
+        let (health, rules) = (Health::default(), Rules { failures: 0, ..RULES });
         assert!((0..100).all(|_| health.failed(Instant::now(), &rules).is_none()));
         assert!(health.admits(Instant::now(), &rules));
     }

@@ -11,6 +11,7 @@ mod callout;
 mod cause;
 mod certificates;
 mod check;
+mod checks;
 mod context;
 mod dial;
 mod echo;

@@ -9,7 +9,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use sluice_host::{
     Callout, CapReport, CrashReport, Done, GrpcCall, GrpcEvents, GrpcSink, Job, LogLevel, LogLine, Outside, SlowReport,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{
     callout::Callouts,
@@ -38,6 +38,11 @@ impl Machine {
     /// What filters can call.
     pub(crate) fn callouts(&self) -> &Callouts {
         &self.callouts
+    }
+
+    /// Where work beside requests is done.
+    pub(crate) fn background(&self) -> &Handle {
+        self.background.handle()
     }
 
     pub(crate) fn wall_clock_now() -> Duration {

@@ -42,6 +42,7 @@ pub(crate) use self::{
 use crate::{
     admin::{Status, View},
     certificates::Certificates,
+    checks,
     live::Live,
     load::RunError,
     watch::{Baseline, Change, Options, Waker, Watch},
@@ -137,6 +138,7 @@ impl Reloader {
             wishes,
             history,
         };
+        checks::begin(&new.serving.site, new.loader.machine.background());
         new.watch_over(files, true);
         new.status.view.store(new.view());
         new.events.record(What::Swapped {
@@ -223,6 +225,7 @@ impl Reloader {
         let view = self.view();
         self.certificates.exchange(&self.serving.plan, &self.serving.keys);
         self.live.swap(self.serving.site.clone());
+        checks::begin(&self.serving.site, self.loader.machine.background());
         self.status.view.store(view);
         // No request in flight needs it, and it is to run once.
         let service = |version: &&Arc<Version>| version.service && !serves(&self.serving, version);

@@ -21,7 +21,7 @@ pub enum UpstreamKind {
     /// The embedded echo, which answers with what it received, as JSON.
     Echo,
     /// Real servers.
-    Servers(Servers),
+    Servers(Box<Servers>),
 }
 
 /// Endpoints and how to speak to them.
@@ -86,7 +86,7 @@ pub enum UpstreamHttp {
 }
 
 /// When an endpoint that does not answer is passed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamHealth {
     /// Attempts in a row without an answer that take it out; 0 never does (default 3).
     pub failures: u32,
@@ -94,6 +94,19 @@ pub struct UpstreamHealth {
     pub period: Duration,
     /// The longest of these times, at least `period` (default 60s).
     pub max_period: Duration,
+    /// How endpoints are asked how they are; they are not when `None`.
+    pub check: Option<HealthCheck>,
+}
+
+/// How endpoints are asked how they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked for by GET; a connection says enough when `None`.
+    pub path: Option<String>,
+    /// From one answer to the next question (100ms to 1h, default 5s).
+    pub every: Duration,
+    /// How long an answer may take (default 1s).
+    pub timeout: Duration,
 }
 
 /// Waits towards an upstream.

@@ -8,9 +8,12 @@ use super::{path, time};
 pub(super) fn upstream(upstream: &Upstream) -> Value {
     let Upstream { name: _, kind, at: _ } = upstream;
     let UpstreamKind::Servers(servers) = kind else { return json!({ "builtin": "echo" }) };
-    let Servers { endpoints, balance, tls, http, timeouts, health } = servers;
+    let Servers { endpoints, balance, tls, http, timeouts, health } = &**servers;
     let plan::Timeouts { connect, read, write, idle } = timeouts;
-    let plan::UpstreamHealth { failures, period, max_period } = health;
+    let plan::UpstreamHealth { failures, period, max_period, check } = health;
+    let check = check.as_ref().map(|plan::HealthCheck { path, every, timeout }| {
+        json!({ "path": path, "every": time(*every), "timeout": time(*timeout) })
+    });
     let endpoint = |endpoint: &plan::Endpoint| {
         let plan::Endpoint { host, port, weight } = endpoint;
         json!({ "host": host, "port": port, "weight": weight })
@@ -31,6 +34,6 @@ pub(super) fn upstream(upstream: &Upstream) -> Value {
             UpstreamHttp::Auto => "auto",
         },
         "timeouts": { "connect": time(*connect), "read": time(*read), "write": time(*write), "idle": time(*idle) },
-        "health": { "failures": failures, "period": time(*period), "max_period": time(*max_period) },
+        "health": { "failures": failures, "period": time(*period), "max_period": time(*max_period), "check": check },
     })
 }
