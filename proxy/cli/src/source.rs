@@ -15,17 +15,25 @@ use crate::explain::{self, Failure, size};
 /// What Rust filters are built for.
 const TARGET: &str = "wasm32-wasip1";
 
+/// How much is said of a build.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Say {
+    Everything,
+    /// Nothing when nothing is another: what is written into a file beside the source would be a change of it.
+    News,
+}
+
 /// Builds the filter in a folder and puts its module there, unless the same is there already. What the tools say goes to
 /// standard error.
 ///
 /// # Errors
 /// When it is no folder of Rust or Go, a tool is missing, or the filter does not build.
-pub(crate) fn build(folder: &Path, module: &Path) -> Result<(), Failure> {
+pub(crate) fn build(folder: &Path, module: &Path, say: Say) -> Result<(), Failure> {
     let began = Instant::now();
     // Where Go puts what it makes.
     let room = tempfile::tempdir().map_err(|error| Failure::new(format_args!("no room for files: {error}")))?;
     let made = if folder.join("Cargo.toml").is_file() {
-        cargo(folder)?
+        cargo(folder, say)?
     } else if folder.join("go.mod").is_file() {
         go(folder, &room.path().join("filter.wasm"))?
     } else {
@@ -36,16 +44,21 @@ pub(crate) fn build(folder: &Path, module: &Path) -> Result<(), Failure> {
     };
     let changed = put(&made, module)
         .map_err(|error| Failure::new(format_args!("{} cannot be written: {error}", module.display())))?;
-    let bytes = fs::metadata(module).map_or(0, |file| file.len());
-    let (said, took) = (if changed { "built" } else { "as before" }, began.elapsed().as_secs_f64());
-    explain::note(&format!("{said}: {} ({}, {took:.1} s)", module.display(), size(bytes)));
+    if changed || say == Say::Everything {
+        let bytes = fs::metadata(module).map_or(0, |file| file.len());
+        let (said, took) = (if changed { "built" } else { "as before" }, began.elapsed().as_secs_f64());
+        explain::note(&format!("{said}: {} ({}, {took:.1} s)", module.display(), size(bytes)));
+    }
     Ok(())
 }
 
 /// Builds a crate; the path of its module.
-fn cargo(folder: &Path) -> Result<PathBuf, Failure> {
+fn cargo(folder: &Path, say: Say) -> Result<PathBuf, Failure> {
     let mut command = Command::new("cargo");
     command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    if say == Say::News {
+        command.arg("--quiet");
+    }
     let out = run(command.current_dir(folder), "cargo", "Rust: https://rustup.rs", folder)?;
     let manifest = fs::canonicalize(folder.join("Cargo.toml")).ok();
     let messages = out.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());

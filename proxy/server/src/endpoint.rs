@@ -67,7 +67,7 @@ impl Settings {
     pub(crate) fn build(plan: &plan::Servers, number: u64, files: &Files) -> Result<Self, UpstreamError> {
         // Where there is no other, passing it over helps nobody.
         let plan::UpstreamHealth { failures, period, max_period, check } = plan.health.clone();
-        let misses = failures.max(1);
+        let misses = check.is_some().then(|| failures.max(1));
         let failures = if plan.endpoints.len() > 1 { failures } else { 0 };
         let rules = Rules { failures, misses, period, max_period };
         let (options, tls) = (options(plan, files)?, plan.tls.is_some());
@@ -100,7 +100,7 @@ impl Endpoint {
         options.connection_timeout = Some(CONNECT);
         options.total_connection_timeout = Some(CONNECT);
         options.idle_timeout = Some(IDLE);
-        let rules = Rules { failures: 0, misses: 1, period: CONNECT, max_period: CONNECT };
+        let rules = Rules { failures: 0, misses: None, period: CONNECT, max_period: CONNECT };
         let settings = Settings { options, tls: false, group: 0, http: UpstreamHttp::H1, rules, check: None };
         Self::new(host.to_owned(), port, String::new(), Vec::new(), Arc::new(settings), Arc::default())
     }

@@ -20,8 +20,8 @@ use quanta::Instant;
 pub(crate) struct Rules {
     /// Attempts in a row without an answer that take one out; 0 never does.
     pub(crate) failures: u32,
-    /// Questions in a row without a good answer that do.
-    pub(crate) misses: u32,
+    /// Questions in a row without a good answer that do; `None` when nobody asks.
+    pub(crate) misses: Option<u32>,
     pub(crate) period: Duration,
     pub(crate) max_period: Duration,
 }
@@ -58,6 +58,11 @@ impl Health {
 
     #[cold]
     fn admits_one(&self, until: u64, now: Instant, rules: &Rules) -> bool {
+        // It went out by rules that do not hold any more: those of a configuration before.
+        if (until == SICK && rules.misses.is_none()) || (until != SICK && rules.failures == 0) {
+            let _ = self.until.compare_exchange(until, 0, AcqRel, Relaxed);
+            return true;
+        }
         let (now, longer) = (moment(now), lasts(rules, self.rounds.load(Relaxed)));
         let is_first = || self.until.compare_exchange(until, now + longer, AcqRel, Relaxed).is_ok();
         let let_through = now >= until && is_first();
@@ -92,7 +97,8 @@ impl Health {
     pub(crate) fn asked(&self, well: bool, rules: &Rules) -> Option<bool> {
         if !well {
             let misses = self.misses.fetch_add(1, Relaxed).saturating_add(1);
-            return (misses >= rules.misses && self.until.swap(SICK, AcqRel) != SICK).then_some(true);
+            let enough = rules.misses.is_some_and(|most| misses >= most);
+            return (enough && self.until.swap(SICK, AcqRel) != SICK).then_some(true);
         }
         self.misses.store(0, Relaxed);
         let was_sick = self.until.compare_exchange(SICK, 0, AcqRel, Relaxed).is_ok();
@@ -134,8 +140,12 @@ fn lasts(rules: &Rules, rounds: u32) -> u64 {
 mod tests {
     use super::*;
 
-    const RULES: Rules =
-        Rules { failures: 3, misses: 2, period: Duration::from_millis(100), max_period: Duration::from_millis(300) };
+    const RULES: Rules = Rules {
+        failures: 3,
+        misses: Some(2),
+        period: Duration::from_millis(100),
+        max_period: Duration::from_millis(300),
+    };
 
     fn at(began: Instant, ms: u64) -> Instant {
         began + Duration::from_millis(ms)
@@ -179,6 +189,15 @@ mod tests {
         assert!((0..3).filter_map(|_| health.failed(began, &RULES)).count() == 1 && health.is_out());
         assert_eq!(health.asked(true, &RULES), Some(false));
         assert!(!health.is_out());
+    }
+
+    #[test]
+    fn rules_that_hold_no_more_keep_nobody_out() {
+        let (health, began) = (Health::default(), Instant::now());
+        assert!((0..2).filter_map(|_| health.asked(false, &RULES)).eq([true]) && !health.admits(began, &RULES));
+        assert!(health.admits(began, &Rules { misses: None, ..RULES }) && !health.is_out());
+        assert!((0..3).filter_map(|_| health.failed(began, &RULES)).count() == 1 && !health.admits(began, &RULES));
+        assert!(health.admits(began, &Rules { failures: 0, ..RULES }) && !health.is_out());
     }
 
     #[test]

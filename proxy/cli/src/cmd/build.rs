@@ -6,7 +6,7 @@ use sluice_server::FilterSource;
 
 use crate::{
     explain::{self, Failure},
-    source,
+    source::{self, Say},
 };
 
 /// Builds the filter in a folder.
@@ -16,7 +16,7 @@ use crate::{
 pub(crate) fn one(folder: &Path) -> Result<ExitCode, Failure> {
     let module = sluice_server::module_of(folder);
     let module = module.map_err(|error| Failure::new(format_args!("{}: {error}", folder.display())))?;
-    source::build(folder, &module)?;
+    source::build(folder, &module, Say::Everything)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn one(folder: &Path) -> Result<ExitCode, Failure> {
 /// # Errors
 /// When the configuration is wrong, or builds nothing.
 pub(crate) fn all(config: &Path) -> Result<ExitCode, Failure> {
-    Ok(if built(&sources(config)?) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if built(&sources(config)?, Say::Everything) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What a configuration builds.
@@ -44,7 +44,7 @@ pub(crate) fn sources(config: &Path) -> Result<Vec<FilterSource>, Failure> {
 }
 
 /// Builds these, and says what does not build; whether all did.
-pub(crate) fn built(sources: &[FilterSource]) -> bool {
+pub(crate) fn built(sources: &[FilterSource], say: Say) -> bool {
     let mut all = true;
     // Filters may share a folder.
     let mut done: Vec<&Path> = Vec::new();
@@ -53,7 +53,7 @@ pub(crate) fn built(sources: &[FilterSource]) -> bool {
             continue;
         }
         done.push(&source.folder);
-        if let Err(failure) = source::build(&source.folder, &source.module) {
+        if let Err(failure) = source::build(&source.folder, &source.module, say) {
             explain::failure(&failure);
             all = false;
         }

@@ -6,9 +6,9 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::mpsc::{Receiver, Sender, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -16,10 +16,15 @@ use sluice_engine::Digest;
 use sluice_server::FilterSource;
 
 use super::build;
-use crate::explain::{self, Failure};
+use crate::{
+    explain::{self, Failure},
+    source::Say,
+};
 
 /// For how long nothing must change before it is built: editors write several files, and some of them twice.
 const QUIET: Duration = Duration::from_millis(100);
+/// What never comes to rest is built as it is then.
+const RESTLESS: Duration = Duration::from_secs(2);
 
 /// Serves until the process is told to stop.
 ///
@@ -29,7 +34,7 @@ pub(crate) fn run(config: &Path) -> Result<ExitCode, Failure> {
     let sources = build::sources(config)?;
     // Before they are built for the first time: no change is missed.
     let mut watch = Watch::start(&sources).map_err(unwatched)?;
-    while !build::built(&sources) {
+    while !build::built(&sources, Say::Everything) {
         explain::note("waiting for a change");
         watch.wait(&sources).map_err(unwatched)?;
     }
@@ -43,7 +48,7 @@ pub(crate) fn run(config: &Path) -> Result<ExitCode, Failure> {
         {
             // A mistake in it is told by the process, which reads it, too.
             sources = sluice_server::sources(&file).unwrap_or(sources);
-            build::built(&sources);
+            build::built(&sources, Say::News);
         }
     });
     super::run::run(config)
@@ -78,7 +83,8 @@ impl Watch {
             if self.events.recv().is_err() {
                 return Err(notify::Error::generic("the watcher has ended"));
             }
-            while !matches!(self.events.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout)) {}
+            let began = Instant::now();
+            while self.events.recv_timeout(QUIET).is_ok() && began.elapsed() < RESTLESS {}
             if self.look(sources)? {
                 return Ok(());
             }
@@ -99,10 +105,10 @@ impl Watch {
         self.watcher.watch(folder, RecursiveMode::NonRecursive)?;
         for entry in folder.read_dir()?.filter_map(Result::ok).filter(|entry| is_source(&entry.path())) {
             let (path, kind) = (entry.path(), entry.file_type());
+            // What is gone again, or may not be read, is no source.
             if kind.as_ref().is_ok_and(|kind| kind.is_dir()) {
-                self.look_into(&path, seen)?;
+                let _ = self.look_into(&path, seen);
             } else if let Ok(digest) = File::open(&path).and_then(Digest::of_reader) {
-                // One that is gone again, or may not be read, is no source.
                 seen.insert(path, digest);
             }
         }
@@ -126,6 +132,6 @@ fn teller(told: Sender<()>) -> impl Fn(notify::Result<notify::Event>) {
 /// Whether it may be source: nothing hidden, nothing that building writes, no copies of editors.
 fn is_source(path: &Path) -> bool {
     let Some(name) = path.file_name().map(|name| name.to_string_lossy()) else { return false };
-    let made = [".wasm", ".part", "~", ".swp", ".tmp"].iter().any(|end| name.ends_with(end));
+    let made = [".wasm", ".part", ".log", "~", ".swp", ".tmp"].iter().any(|end| name.ends_with(end));
     !made && !name.starts_with('.') && !matches!(&*name, "target" | "Cargo.lock" | "go.sum")
 }
