@@ -116,8 +116,7 @@ fn a_new_filter_in_go_is_built_tested_and_served_as_its_source_changes() {
     edit(&proxy.dir.path().join("main.go"), |text| text.replace("denied", "not for you"));
     let log = proxy.wait_for("the new configuration serves");
     assert_eq!(client.request("GET /", &["x-deny: 1"], "").text(), "not for you\n");
-    let built = (log.matches("as before: ").count(), log.matches("built: ").count());
-    assert_eq!(built, (1, 1), "what building writes beside the source is no change of it: {log}");
+    assert_eq!(log.matches("built: ").count(), 1, "{log}");
 }
 
 #[test]

@@ -135,3 +135,39 @@ fn is_source(path: &Path) -> bool {
     let made = [".wasm", ".part", ".log", "~", ".swp", ".tmp"].iter().any(|end| name.ends_with(end));
     !made && !name.starts_with('.') && !matches!(&*name, "target" | "Cargo.lock" | "go.sum")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_other_contents_of_source_are_a_change() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().to_owned();
+        let put = |name: &str, text: &str| fs::write(folder.join(name), text).expect("a file");
+        fs::create_dir_all(folder.join("src/deep")).expect("folders");
+        fs::create_dir_all(folder.join("target/release")).expect("folders");
+        put("src/deep/a.rs", "one");
+        let sources = [FilterSource { name: "f".into(), folder: folder.clone(), module: folder.join("f.wasm") }];
+        let mut watch = Watch::start(&sources).expect("it watches");
+        let mut changes = || watch.look(&sources).expect("it looks");
+        // What building and serving write beside the source, and the same once more.
+        let made =
+            ["f.wasm", "f.wasm.part", "dev.log", "Cargo.lock", "go.sum", "a.rs~", "target/release/x.rs", ".hidden"];
+        made.iter().for_each(|name| put(name, "made"));
+        put("src/deep/a.rs", "one");
+        assert!(!changes());
+        // Made and gone again, as Go does beside its output.
+        put("f.wasm.part-go-tmp-umask", "");
+        fs::remove_file(folder.join("f.wasm.part-go-tmp-umask")).expect("it goes");
+        assert!(!changes());
+        put("src/deep/a.rs", "two");
+        assert!(changes() && !changes());
+        put("src/deep/b.rs", "");
+        assert!(changes());
+        fs::remove_dir_all(folder.join("src/deep")).expect("it goes");
+        assert!(changes() && !changes());
+    }
+}
