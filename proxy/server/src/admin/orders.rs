@@ -1,4 +1,5 @@
-//! What can be asked for: everything read again, a filter begun anew, an earlier version of a filter back, and a filter out of every chain.
+//! What can be asked for: everything read again, a filter begun anew, an earlier version of it back, and one out of every
+//! chain.
 
 use std::{sync::Arc, time::Duration};
 
